@@ -1,0 +1,41 @@
+"""What every test may ask for."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Every test has a cache folder of its own, so none sees what another remembered."""
+    folder = tmp_path_factory.mktemp("cache")
+    monkeypatch.setenv("ANDON_CACHE", str(folder))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real images and weights beside the checkout (or `$ANDON_SHARED_DATA`)."""
+    folder = Path(os.environ.get("ANDON_SHARED_DATA", ROOT.parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip(f"the real images are not here: {folder} is missing")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def photo_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Class folders `red`, `green`, `blue` of 12 generated JPEGs each, 96×72, easy to tell apart."""
+    root = tmp_path_factory.mktemp("photos")
+    rng = np.random.default_rng(7)
+    for channel, name in enumerate(("red", "green", "blue")):
+        (root / name).mkdir()
+        for number in range(12):
+            pixels = rng.integers(0, 90, (72, 96, 3), dtype=np.uint8)
+            pixels[:, :, channel] += np.uint8(140)
+            Image.fromarray(pixels).save(root / name / f"{name}_{number:02d}.jpg", quality=90)
+    return root
