@@ -40,10 +40,9 @@ def probabilities(
     """Softmax over the classes, or a sigmoid for each when `multi_label`, of logits [N, C] divided by `temperature`."""
     scaled = logits_nc.astype(np.float64) / temperature
     if multi_label:
-        sigmoid: NDArray[np.float64] = 0.5 * (1.0 + np.tanh(0.5 * scaled))  # this form cannot overflow
-        return sigmoid.astype(np.float32)
-    shifted: NDArray[np.float64] = np.exp(scaled - scaled.max(axis=1, keepdims=True))
-    return (shifted / shifted.sum(axis=1, keepdims=True)).astype(np.float32)
+        return np.asarray(0.5 * (1.0 + np.tanh(0.5 * scaled)), np.float32)  # this form of a sigmoid cannot overflow
+    shifted = np.exp(scaled - scaled.max(axis=1, keepdims=True))
+    return np.asarray(shifted / shifted.sum(axis=1, keepdims=True), np.float32)
 
 
 def decode(
