@@ -1,0 +1,93 @@
+"""The sentences of the report: what the figures mean, and what they do not."""
+
+from collections.abc import Iterator
+
+from andon.evaluate.context import ReportContext, Seen
+from andon.evaluate.evaluation import Evaluation
+from andon.metrics.classification import Interval
+
+FEW_IMAGES = 100
+FEW_OF_A_CLASS = 20
+_NAMED_CLASSES = 8
+
+
+def seen_by_training(evaluation: Evaluation, context: ReportContext) -> Seen:
+    """What training did with the evaluated images."""
+    if context.seen is not None:
+        return context.seen
+    by_split: dict[str, Seen] = {"test": "never", "val": "chosen_on", "train": "trained_on"}
+    return by_split.get(evaluation.split, "unknown")
+
+
+def headline(evaluation: Evaluation, context: ReportContext) -> str:
+    """The whole report in one sentence."""
+    metrics = evaluation.metrics
+    photos = {
+        "never": f"{_photos(metrics.images, 'test ')} that training never saw",
+        "chosen_on": f"{_photos(metrics.images, 'validation ')}, which training used to choose the best model",
+        "trained_on": f"{_photos(metrics.images, 'training ')}, which the model learned from",
+        "unknown": _photos(metrics.images),
+    }[seen_by_training(evaluation, context)]
+    comma = "," if "," not in photos else ","
+    how = "names every class right" if metrics.multi_label else "is right"
+    return f"On {photos}{comma} the model {how} {_how_often(metrics.accuracy, metrics.images)}."
+
+
+def _how_often(accuracy: Interval, images: int) -> str:
+    if accuracy.value is None or accuracy.low is None or accuracy.high is None:
+        return "an unknown number of times"
+    few = "with this few photos" if images < FEW_IMAGES else "with this many photos"
+    if accuracy.value == 1.0:
+        return f"every time; {few} the true figure may be as low as {per_hundred(accuracy.low)} in 100"
+    if accuracy.value == 0.0:
+        return f"not once; {few} the true figure may be as high as {per_hundred(accuracy.high)} in 100"
+    return (
+        f"in {per_hundred(accuracy.value)} of 100 cases; "
+        f"{few} the true figure lies between {per_hundred(accuracy.low)} and {per_hundred(accuracy.high)}"
+    )
+
+
+def per_hundred(share: float) -> str:
+    """A share as a number out of 100: whole, but with a decimal where whole would say none or all of them."""
+    whole = f"{100 * share:.0f}"
+    return f"{100 * share:.1f}" if whole in {"0", "100"} and share not in {0.0, 1.0} else whole
+
+
+def caveats(evaluation: Evaluation, context: ReportContext) -> Iterator[str]:
+    """What a careful reader should know before trusting the figures."""
+    seen = seen_by_training(evaluation, context)
+    if seen == "trained_on":
+        yield "The model learned from these very photos, so the figures say nothing about new ones."
+    if seen == "chosen_on":
+        yield (
+            "These photos were used to choose the best model, so new photos will do a little worse. "
+            "For an honest figure, evaluate a test split."
+        )
+    if seen == "unknown":
+        yield "Andon cannot tell whether training saw some of these photos; if it did, the figures are too good."
+    yield from _few(evaluation)
+
+
+def _few(evaluation: Evaluation) -> Iterator[str]:
+    metrics = evaluation.metrics
+    if metrics.images < FEW_IMAGES:
+        yield (
+            f"{_photos(metrics.images)} {'is' if metrics.images == 1 else 'are'} few: read the intervals, "
+            "not only the figures, and add photos to narrow them."
+        )
+    absent = [one.name for one in metrics.per_class if one.support == 0]
+    if absent:
+        yield f"No photo of {_named(absent)} was there to test, so nothing is known about it."
+    few = [f"{one.name} ({one.support})" for one in metrics.per_class if 0 < one.support < FEW_OF_A_CLASS]
+    if few:
+        yield f"Fewer than {FEW_OF_A_CLASS} photos were there to test {_named(few)}; its own figures are rough."
+
+
+def _photos(count: int, kind: str = "") -> str:
+    return f"{count:,} {kind}photo{'' if count == 1 else 's'}"
+
+
+def _named(names: list[str]) -> str:
+    if len(names) > _NAMED_CLASSES:
+        return f"{', '.join(names[:_NAMED_CLASSES])} and {len(names) - _NAMED_CLASSES} more classes"
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
