@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from tests.fixtures_bundle import write_tiny_bundle
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -39,3 +40,9 @@ def photo_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             pixels[:, :, channel] += np.uint8(140)
             Image.fromarray(pixels).save(root / name / f"{name}_{number:02d}.jpg", quality=90)
     return root
+
+
+@pytest.fixture(scope="session")
+def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A real bundle that tells red, green and blue apart; see `tests/fixtures_bundle.py`."""
+    return write_tiny_bundle(tmp_path_factory.mktemp("bundle"))

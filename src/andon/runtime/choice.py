@@ -1,0 +1,268 @@
+"""Which engine executes a bundle here: measured on this machine among those that pass the self-check, and remembered.
+
+Public measurements contradict each other (OpenVINO four times faster than onnxruntime on one machine, half as fast on
+another), so nothing is taken from a table.
+"""
+
+import hashlib
+import json
+import logging
+import statistics
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal
+
+from andon.core import settings
+from andon.core.files import write_atomic
+from andon.core.image import PixelsHWC
+from andon.core.machine import available_cpus, cache_folder, cpu_name
+from andon.errors import AndonError, BadBundle, BadConfig, UserError
+from andon.runtime.bundle import Bundle
+from andon.runtime.engines import ENGINES, Engine, Session, SessionOptions
+from andon.runtime.selfcheck import golden_batch, self_check
+
+Purpose = Literal["latency", "throughput"]
+
+_LOG = logging.getLogger(__name__)
+_WARM_UPS = 3
+_SLICES = 3
+_SLICE_S = 0.13
+_FIRST_IS_KEPT_WITHIN = 1.05  # a later candidate must be clearly faster than an earlier one
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EngineChoice:
+    """How a bundle is executed on this machine.
+
+    Attributes:
+        engine: the plug-in's name.
+        precision: of the computation; never lower than asked for.
+        threads: threads that work on one call.
+        sessions: calls that are worked on at the same time.
+        latency_ms: median time of one call of one image while all sessions are busy.
+        throughput_per_s: images per second with all sessions busy.
+        max_difference: what the self-check found, as a difference of probability; None where it was not run.
+        remembered: whether the figures come from an earlier measurement.
+        refused: engine → why it was not considered.
+    """
+
+    engine: str
+    precision: str
+    threads: int
+    sessions: int
+    latency_ms: float
+    throughput_per_s: float
+    max_difference: float | None = None
+    remembered: bool = False
+    refused: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def options(self) -> SessionOptions:
+        """How to open the engine's session."""
+        return SessionOptions(lanes=self.sessions, threads=self.threads, precision=self.precision)
+
+
+def choose_engine(
+    bundle: Bundle, *, purpose: Purpose = "throughput", precision: str = "f32", engine: str = "auto"
+) -> EngineChoice:
+    """The fastest way to execute `bundle` here.
+
+    Args:
+        bundle: an opened bundle.
+        purpose: `latency`: one image as fast as can be; `throughput`: as many images a second as can be.
+        precision: of the bundle's models.
+        engine: a plug-in's name, or `auto` to measure all of them.
+
+    Raises:
+        BadConfig: there is no such engine or precision.
+        BadBundle: no engine opens the bundle and passes its self-check; says why for each.
+    """
+    choice, session = open_chosen(bundle, purpose=purpose, precision=precision, engine=engine)
+    session.close()
+    return choice
+
+
+def open_chosen(
+    bundle: Bundle,
+    *,
+    purpose: Purpose = "throughput",
+    precision: str = "f32",
+    engine: str = "auto",
+    check: bool = True,
+) -> tuple[EngineChoice, Session]:
+    """As `choose_engine`, with the session of the chosen engine, ready and self-checked.
+
+    With `check` off a remembered choice is opened without the self-check; a measurement always includes it.
+    """
+    engines, refused = _candidates(bundle, precision, engine)
+    remembered_in = _memory_file(bundle, engines, purpose, precision)
+    if (known := _recall(remembered_in)) is not None and known.engine in engines:
+        session = _reopen(bundle, engines[known.engine], known, check=check)
+        if session is not None:
+            return session
+    choice, chosen = _measure_all(bundle, engines, refused, purpose, precision)
+    _remember(remembered_in, choice)
+    return choice, chosen
+
+
+def layouts(purpose: Purpose, cpus: int) -> tuple[tuple[int, int], ...]:
+    """The (sessions, threads) worth trying: one-thread sessions for throughput, one session for latency.
+
+    Small graphs are faster on one thread than on many, so latency tries both.
+    """
+    if purpose == "throughput":
+        return ((cpus, 1),)
+    return ((1, cpus), (1, 1)) if cpus > 1 else ((1, 1),)
+
+
+def _candidates(bundle: Bundle, precision: str, engine: str) -> tuple[dict[str, Engine], dict[str, str]]:
+    """The engines that can be tried, and why the others cannot."""
+    bundle.model_file(precision)
+    wanted = {engine: ENGINES.get(engine)} if engine != "auto" else ENGINES.all()
+    refused: dict[str, str] = {}
+    for name, found in wanted.items():
+        if (reason := found.available()) is not None:
+            refused[name] = reason
+        elif precision not in found.precisions:
+            refused[name] = f"{found.title} does not compute in {precision}"
+    usable = {name: found for name, found in wanted.items() if name not in refused}
+    if engine != "auto" and not usable:
+        raise BadConfig([f"the engine {engine} cannot be used: {refused[engine]}"])
+    return usable, refused
+
+
+def _reopen(bundle: Bundle, engine: Engine, known: EngineChoice, *, check: bool) -> tuple[EngineChoice, Session] | None:
+    try:
+        session, difference = _open_checked(bundle, engine, known.options, check=check)
+    except BadBundle as error:
+        _LOG.debug("the remembered engine is refused now, measuring again: %s", error)
+        return None
+    return replace(known, remembered=True, max_difference=difference), session
+
+
+def _measure_all(
+    bundle: Bundle, engines: Mapping[str, Engine], refused: dict[str, str], purpose: Purpose, precision: str
+) -> tuple[EngineChoice, Session]:
+    sample = golden_batch(bundle)[:1]
+    best: tuple[EngineChoice, Session] | None = None
+    for engine, options in _trials(engines, purpose, precision):
+        if engine.name in refused:
+            continue
+        try:
+            session, difference = _open_checked(bundle, engine, options, check=True)
+        except BadBundle as error:
+            refused[engine.name] = str(error)
+            continue
+        latency_ms, per_s = measure(session, sample, options.lanes)
+        choice = EngineChoice(
+            engine=engine.name,
+            precision=precision,
+            threads=options.threads,
+            sessions=options.lanes,
+            latency_ms=latency_ms,
+            throughput_per_s=per_s,
+            max_difference=difference,
+        )
+        _LOG.debug("%s: %.2f ms, %.0f images/s", engine.title, latency_ms, per_s)
+        if best is None or _is_better(choice, best[0], purpose):
+            best, session = (choice, session), best[1] if best else session
+        if session is not best[1]:
+            session.close()
+    if best is None:
+        raise BadBundle(f"no engine can execute {bundle.path}: " + "; ".join(f"{n}: {r}" for n, r in refused.items()))
+    return replace(best[0], refused=refused), best[1]
+
+
+def _trials(engines: Mapping[str, Engine], purpose: Purpose, precision: str) -> Iterator[tuple[Engine, SessionOptions]]:
+    for lanes, threads in layouts(purpose, available_cpus()):
+        for engine in engines.values():
+            yield engine, SessionOptions(lanes=lanes, threads=threads, precision=precision)
+
+
+def _is_better(new: EngineChoice, old: EngineChoice, purpose: Purpose) -> bool:
+    if purpose == "latency":
+        return new.latency_ms * _FIRST_IS_KEPT_WITHIN < old.latency_ms
+    return new.throughput_per_s > old.throughput_per_s * _FIRST_IS_KEPT_WITHIN
+
+
+def _open_checked(
+    bundle: Bundle, engine: Engine, options: SessionOptions, *, check: bool
+) -> tuple[Session, float | None]:
+    """A session and its self-check's difference; whatever an engine's library raises becomes a `BadBundle`."""
+    session: Session | None = None
+    try:
+        session = engine.open(bundle.model_bytes(options.precision), options)
+        return session, self_check(bundle, session, precision=options.precision) if check else None
+    except AndonError:
+        if session is not None:
+            session.close()
+        raise
+    except Exception as error:
+        if session is not None:
+            session.close()
+        raise BadBundle(f"{engine.title} {engine.version()} cannot execute it: {error}") from error
+
+
+def measure(session: Session, sample_nhwc: PixelsHWC, lanes: int) -> tuple[float, float]:
+    """The median milliseconds of one call, and images per second, with `lanes` callers at once.
+
+    The best of a few short slices counts: what else the machine does can only make one slower.
+    """
+    for _ in range(_WARM_UPS):
+        session.run(sample_nhwc)
+    slices = [_slice(session, sample_nhwc, lanes) for _ in range(_SLICES)]
+    return min(latency for latency, _ in slices), max(per_s for _, per_s in slices)
+
+
+def _slice(session: Session, sample_nhwc: PixelsHWC, lanes: int) -> tuple[float, float]:
+    took_s: list[list[float]] = [[] for _ in range(lanes)]
+    until = time.perf_counter() + _SLICE_S
+
+    def call(mine: list[float]) -> None:
+        now = time.perf_counter()
+        while now < until:
+            session.run(sample_nhwc)
+            before, now = now, time.perf_counter()
+            mine.append(now - before)
+
+    callers = [threading.Thread(target=call, args=(mine,)) for mine in took_s]
+    for caller in callers:
+        caller.start()
+    for caller in callers:
+        caller.join()
+    per_s = sum(len(mine) / sum(mine) for mine in took_s if mine)
+    return statistics.median(t for mine in took_s for t in mine) * 1e3, per_s * len(sample_nhwc)
+
+
+def _memory_file(bundle: Bundle, engines: Mapping[str, Engine], purpose: Purpose, precision: str) -> Path:
+    """One file for everything the measurement depends on, so that processes never write over one another's."""
+    facts = {
+        "model": bundle.sums[bundle.model_file(precision)],
+        "cpu": cpu_name(),
+        "cpus": available_cpus(),
+        "engines": {name: engine.version() for name, engine in engines.items()},
+        "purpose": purpose,
+        "precision": precision,
+    }
+    key = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+    return cache_folder() / "engines" / f"{key[:32]}.json"
+
+
+def _recall(file: Path) -> EngineChoice | None:
+    try:
+        return settings.build(EngineChoice, json.loads(file.read_text(encoding="utf-8")), where=str(file))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, BadConfig) as error:
+        _LOG.debug("what was remembered cannot be read, measuring again: %s", error)
+        return None
+
+
+def _remember(file: Path, choice: EngineChoice) -> None:
+    try:
+        write_atomic(file, json.dumps(settings.to_plain(choice)))
+    except (UserError, OSError) as error:
+        _LOG.debug("the choice cannot be remembered: %s", error)

@@ -1,0 +1,71 @@
+"""onnxruntime on the CPU."""
+
+from importlib.metadata import version
+from importlib.util import find_spec
+from typing import Any
+
+from andon.runtime.engines import Engine, Outputs, PixelsNHWC, Session, SessionOptions
+from andon.runtime.lanes import Lanes
+from andon.runtime.silence import silence_onnxruntime
+
+_ERRORS_ONLY = 3
+
+
+class OnnxruntimeSession:
+    """One onnxruntime session; it may be run by several threads at once, each then working in its own thread.
+
+    Args:
+        model: the graph's bytes.
+        options: lanes and threads.
+        providers: onnxruntime's execution providers, the first that can does the work.
+    """
+
+    def __init__(self, model: bytes, options: SessionOptions, *, providers: tuple[str, ...]) -> None:
+        import onnxruntime
+
+        silence_onnxruntime()
+        settings = onnxruntime.SessionOptions()
+        settings.intra_op_num_threads = options.threads
+        settings.inter_op_num_threads = 1
+        settings.log_severity_level = _ERRORS_ONLY
+        # Threads that spin while they wait take the CPU from the next image's decoding.
+        settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        settings.add_session_config_entry("session.inter_op.allow_spinning", "0")
+        session = onnxruntime.InferenceSession(model, settings, providers=list(providers))
+        self._input: str = session.get_inputs()[0].name
+        self._outputs: list[str] = [output.name for output in session.get_outputs()]
+        self._lanes: Lanes[Any] = Lanes([session] * options.lanes)
+
+    def run(self, batch_nhwc: PixelsNHWC) -> Outputs:
+        """See `Session.run`; onnxruntime gives arrays of their own."""
+        with self._lanes.borrow() as session:
+            values = session.run(self._outputs, {self._input: batch_nhwc})
+        return dict(zip(self._outputs, values, strict=True))
+
+    def close(self) -> None:
+        """See `Session.close`."""
+        self._lanes.close()
+
+
+def _available() -> str | None:
+    if find_spec("onnxruntime") is None:
+        return "onnxruntime is not installed; install it with: pip install onnxruntime"
+    return None
+
+
+def _version() -> str:
+    return version("onnxruntime")
+
+
+def _open(model: bytes, options: SessionOptions) -> Session:
+    return OnnxruntimeSession(model, options, providers=("CPUExecutionProvider",))
+
+
+ENGINE = Engine(
+    name="onnxruntime",
+    title="onnxruntime (CPU)",
+    available=_available,
+    version=_version,
+    precisions=("f32", "int8"),
+    open=_open,
+)
