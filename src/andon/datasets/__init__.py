@@ -1,0 +1,27 @@
+"""Datasets of any format: open, look through, freeze the splits, find what is wrong.
+
+`open_dataset` → `content_hashes` → `usable_images` → `split_dataset` → `split_records` is the way from a folder to the
+images of each split; `dataset_stamp` says afterwards which images those were.
+"""
+
+from andon.datasets.content import ImageFacts, content_hashes, examine_images
+from andon.datasets.duplicates import DuplicateGroup, find_duplicates
+from andon.datasets.opening import open_dataset
+from andon.datasets.splits import SplitTable, split_dataset, split_records
+from andon.datasets.stamp import dataset_stamp
+from andon.datasets.usable import ConflictPolicy, usable_images
+
+__all__ = [
+    "ConflictPolicy",
+    "DuplicateGroup",
+    "ImageFacts",
+    "SplitTable",
+    "content_hashes",
+    "dataset_stamp",
+    "examine_images",
+    "find_duplicates",
+    "open_dataset",
+    "split_dataset",
+    "split_records",
+    "usable_images",
+]

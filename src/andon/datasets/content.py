@@ -1,0 +1,96 @@
+"""What the files of a dataset really hold: content hashes and trial decodes, in threads, one image in memory each."""
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from typing import TypeVar
+
+from andon.core.files import sha256_file
+from andon.core.image import ImageHeader, decode_image, read_header, sniff_kind
+from andon.core.machine import available_cpus
+from andon.core.progress import Progress, Silent
+from andon.core.records import Dataset, ImageRecord
+from andon.errors import BadImage
+
+_HEAD_BYTES = 64
+_WINDOW = 4096
+# The least size a trial decode has to reach: JPEGs are then decoded at an eighth, which still reads every byte.
+_TRIAL_WH = (1, 1)
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ImageFacts:
+    """What one file turned out to be.
+
+    Attributes:
+        key: the image's key.
+        sha256: of the file's bytes; empty where the file cannot be read at all.
+        size_bytes: of the file.
+        header: kind, size, orientation and mode; None where there is no readable header.
+        fault: why the image cannot be used; None where it decodes.
+    """
+
+    key: str
+    sha256: str
+    size_bytes: int
+    header: ImageHeader | None
+    fault: str | None
+
+
+def content_hashes(dataset: Dataset, progress: Progress | None = None) -> dict[str, str]:
+    """Key → SHA-256 of the file's bytes, in hex; a file that cannot be read is left out (`usable_images` says why)."""
+    listener = progress or Silent()
+    listener.start("Reading images", len(dataset.images))
+    hashes = {}
+    for image, digest in zip(dataset.images, _in_threads(_hash, dataset.images), strict=True):
+        if digest is not None:
+            hashes[image.key] = digest
+        listener.advance()
+    return hashes
+
+
+def examine_images(dataset: Dataset, progress: Progress | None = None) -> Iterator[ImageFacts]:
+    """The facts of each image in the dataset's order; every image is really decoded, JPEGs at reduced size."""
+    listener = progress or Silent()
+    listener.start("Examining images", len(dataset.images))
+    for facts in _in_threads(examine_image, dataset.images):
+        listener.advance()
+        yield facts
+
+
+def examine_image(image: ImageRecord) -> ImageFacts:
+    """Reads and decodes one image file."""
+    digest, size, header, fault = "", 0, None, None
+    try:
+        with image.path.open("rb") as stream:
+            head = stream.read(_HEAD_BYTES)
+            sniff_kind(head)  # so that a film called .jpg is not read whole
+            data = head + stream.read()
+        digest, size = hashlib.sha256(data).hexdigest(), len(data)
+        header = read_header(data)
+        decode_image(data, needed_wh=_TRIAL_WH)
+    except OSError as error:
+        fault = f"cannot be read: {error.strerror or error}"
+    except BadImage as error:
+        fault = str(error)
+    return ImageFacts(key=image.key, sha256=digest, size_bytes=size, header=header, fault=fault)
+
+
+def _hash(image: ImageRecord) -> str | None:
+    try:
+        return sha256_file(image.path)
+    except OSError:
+        return None
+
+
+def _in_threads(work: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
+    """`map(work, items)` on one thread per CPU, in order, with a bounded number of results waiting."""
+    remaining = iter(items)
+    with ThreadPoolExecutor(available_cpus()) as pool:
+        while window := list(islice(remaining, _WINDOW)):
+            yield from pool.map(work, window)

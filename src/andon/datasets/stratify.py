@@ -1,0 +1,146 @@
+"""Dealing images out to splits so that every split has its share of every class.
+
+After Sechidis, Tsoumakas and Vlahavas, "On the Stratification of Multi-label Data" (ECML PKDD 2011): rare classes are
+dealt first, each unit to the split that still lacks most of its rarest class. Here classes are ordered once, what
+remains after whole shares is given to the split that lacks most images overall, and counts are whole numbers, so that
+every machine deals alike. Ungrouped single-label images end within one image of the exact share in every class.
+"""
+
+import hashlib
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from andon.core.records import ImageRecord, SplitName
+
+# Shares as whole numbers: 0.64 is 640,000 of a million.
+_WHOLE = 1_000_000
+# Groups of unequal size can be dealt well or badly; the best of this many deals is taken.
+_DEALS = 8
+_NO_CLASS = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Unit:
+    """Images that must stay together.
+
+    Attributes:
+        identity: the least content hash among them, so that no file name has a part in it.
+        images: one or more.
+        labels: how many of them carry each class; images without a class count under the empty name.
+        named: the splits that the data names for them.
+    """
+
+    identity: str
+    images: tuple[ImageRecord, ...]
+    labels: Mapping[str, int]
+    named: frozenset[SplitName]
+
+
+def make_units(images: Sequence[ImageRecord], hashes: Mapping[str, str]) -> list[Unit]:
+    """The units of `images`: joined by equal content or an equal group, also through several steps."""
+    joined = _Joined(len(images))
+    first: dict[tuple[str, str], int] = {}
+    for place, image in enumerate(images):
+        joined.join(first.setdefault(("content", hashes[image.key]), place), place)
+        if image.group is not None:
+            joined.join(first.setdefault(("group", image.group), place), place)
+    members: dict[int, list[ImageRecord]] = {}
+    for place, image in enumerate(images):
+        members.setdefault(joined.root(place), []).append(image)
+    return [_unit(together, hashes) for together in members.values()]
+
+
+def stratify(units: Collection[Unit], shares: Mapping[SplitName, float], *, seed: int) -> dict[str, SplitName]:
+    """Unit identity → split.
+
+    Args:
+        units: what to deal out.
+        shares: the splits to deal to and their proportions (they need not sum to 1); train must be among them.
+        seed: decides which units of a class go where.
+    """
+    weights = {split: round(share * _WHOLE) for split, share in shares.items()}
+    grouped = any(image.group is not None for unit in units for image in unit.images)
+    deals = [_deal(units, weights, f"{seed}/{number}") for number in range(_DEALS if grouped else 1)]
+    return min(deals, key=lambda deal: deal.imbalance()).chosen
+
+
+class _Joined:
+    """Disjoint sets of places (union-find with path halving)."""
+
+    def __init__(self, number: int) -> None:
+        self._parent = list(range(number))
+
+    def root(self, place: int) -> int:
+        parent = self._parent
+        while parent[place] != place:
+            parent[place] = parent[parent[place]]
+            place = parent[place]
+        return place
+
+    def join(self, one: int, other: int) -> None:
+        self._parent[self.root(other)] = self.root(one)
+
+
+class _Lack:
+    """What each split still lacks, of each class and overall, in units of 1 / sum(weights) images."""
+
+    def __init__(self, units: Collection[Unit], weights: Mapping[SplitName, int]) -> None:
+        totals: Counter[str] = Counter()
+        for unit in units:
+            totals.update(unit.labels)
+        size = sum(len(unit.images) for unit in units)
+        self.whole = sum(weights.values())
+        self.overall = {split: weight * size for split, weight in weights.items()}
+        self.of_class = {
+            name: {split: weight * total for split, weight in weights.items()} for name, total in totals.items()
+        }
+        self.in_train: set[str] = set()
+        self.chosen: dict[str, SplitName] = {}
+
+    def place(self, unit: Unit, stratum: str) -> None:
+        """Deals one unit: to train while train lacks one of its classes wholly, else where most is lacking."""
+        split = "train" if not self.in_train.issuperset(unit.labels) else self._neediest(unit, stratum)
+        self.chosen[unit.identity] = split
+        self.overall[split] -= len(unit.images) * self.whole
+        for name, number in unit.labels.items():
+            self.of_class[name][split] -= number * self.whole
+        if split == "train":
+            self.in_train.update(unit.labels)
+
+    def imbalance(self) -> int:
+        """How far the deal ended from the exact shares."""
+        return sum(abs(lack) for lacks in (*self.of_class.values(), self.overall) for lack in lacks.values())
+
+    def _neediest(self, unit: Unit, stratum: str) -> SplitName:
+        lacks = self.of_class[stratum]
+        most = max(lacks, key=lambda split: (lacks[split], self.overall[split]))
+        if lacks[most] >= unit.labels[stratum] * self.whole:
+            return most
+        open_splits = [split for split, lack in lacks.items() if lack > 0] or [most]
+        return max(open_splits, key=lambda split: (self.overall[split], lacks[split]))
+
+
+def _deal(units: Collection[Unit], weights: Mapping[SplitName, int], salt: str) -> _Lack:
+    frequency = Counter(name for unit in units for name in unit.labels)
+    strata: dict[str, list[Unit]] = {}
+    for unit in units:
+        strata.setdefault(min(unit.labels, key=lambda name: (frequency[name], name)), []).append(unit)
+    lack = _Lack(units, weights)
+    for name in sorted(strata, key=lambda name: (frequency[name], name)):
+        for unit in sorted(strata[name], key=lambda unit: _shuffled(salt, unit)):
+            lack.place(unit, name)
+    return lack
+
+
+def _shuffled(salt: str, unit: Unit) -> bytes:
+    return hashlib.sha256(f"{salt}/{unit.identity}".encode()).digest()
+
+
+def _unit(together: Sequence[ImageRecord], hashes: Mapping[str, str]) -> Unit:
+    return Unit(
+        identity=min(hashes[image.key] for image in together),
+        images=tuple(together),
+        labels=Counter(label for image in together for label in image.labels or (_NO_CLASS,)),
+        named=frozenset(image.split for image in together if image.split is not None),
+    )
