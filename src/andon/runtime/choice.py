@@ -22,14 +22,15 @@ from andon.core.machine import available_cpus, cache_folder, cpu_name
 from andon.errors import AndonError, BadBundle, BadConfig, UserError
 from andon.runtime.bundle import Bundle
 from andon.runtime.engines import ENGINES, Engine, Session, SessionOptions
-from andon.runtime.selfcheck import golden_batch, self_check
+from andon.runtime.selfcheck import SelfCheck
 
 Purpose = Literal["latency", "throughput"]
 
 _LOG = logging.getLogger(__name__)
-_WARM_UPS = 3
+_WARM_UP_S = 0.05
 _SLICES = 3
-_SLICE_S = 0.13
+_SLICE_S = 0.1
+_BUDGET_S = 0.5
 _FIRST_IS_KEPT_WITHIN = 1.05  # a later candidate must be clearly faster than an earlier one
 
 
@@ -135,8 +136,9 @@ def _candidates(bundle: Bundle, precision: str, engine: str) -> tuple[dict[str, 
 
 
 def _reopen(bundle: Bundle, engine: Engine, known: EngineChoice, *, check: bool) -> tuple[EngineChoice, Session] | None:
+    golden = SelfCheck(bundle, precision=known.precision) if check else None
     try:
-        session, difference = _open_checked(bundle, engine, known.options, check=check)
+        session, difference = _open_checked(engine, bundle.model_bytes(known.precision), known.options, golden)
     except BadBundle as error:
         _LOG.debug("the remembered engine is refused now, measuring again: %s", error)
         return None
@@ -146,33 +148,38 @@ def _reopen(bundle: Bundle, engine: Engine, known: EngineChoice, *, check: bool)
 def _measure_all(
     bundle: Bundle, engines: Mapping[str, Engine], refused: dict[str, str], purpose: Purpose, precision: str
 ) -> tuple[EngineChoice, Session]:
-    sample = golden_batch(bundle)[:1]
+    model = bundle.model_bytes(precision)
+    golden = SelfCheck(bundle, precision=precision)
     best: tuple[EngineChoice, Session] | None = None
     for engine, options in _trials(engines, purpose, precision):
         if engine.name in refused:
             continue
         try:
-            session, difference = _open_checked(bundle, engine, options, check=True)
+            session, difference = _open_checked(engine, model, options, golden)
         except BadBundle as error:
             refused[engine.name] = str(error)
             continue
-        latency_ms, per_s = measure(session, sample, options.lanes)
+        latency_ms, throughput_per_s = measure(session, golden.images_nhwc[:1], options.lanes)
         choice = EngineChoice(
             engine=engine.name,
             precision=precision,
             threads=options.threads,
             sessions=options.lanes,
             latency_ms=latency_ms,
-            throughput_per_s=per_s,
+            throughput_per_s=throughput_per_s,
             max_difference=difference,
         )
-        _LOG.debug("%s: %.2f ms, %.0f images/s", engine.title, latency_ms, per_s)
-        if best is None or _is_better(choice, best[0], purpose):
-            best, session = (choice, session), best[1] if best else session
-        if session is not best[1]:
+        _LOG.debug("%s, %s: %.2f ms, %.0f images/s", engine.title, options, latency_ms, throughput_per_s)
+        if best is None:
+            best = choice, session
+        elif _is_better(choice, best[0], purpose):
+            best[1].close()
+            best = choice, session
+        else:
             session.close()
     if best is None:
-        raise BadBundle(f"no engine can execute {bundle.path}: " + "; ".join(f"{n}: {r}" for n, r in refused.items()))
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in refused.items())
+        raise BadBundle(f"no engine can execute {bundle.path}: {reasons}")
     return replace(best[0], refused=refused), best[1]
 
 
@@ -189,21 +196,20 @@ def _is_better(new: EngineChoice, old: EngineChoice, purpose: Purpose) -> bool:
 
 
 def _open_checked(
-    bundle: Bundle, engine: Engine, options: SessionOptions, *, check: bool
+    engine: Engine, model: bytes, options: SessionOptions, golden: SelfCheck | None
 ) -> tuple[Session, float | None]:
-    """A session and its self-check's difference; whatever an engine's library raises becomes a `BadBundle`."""
+    """A session and its self-check's difference; whatever the engine's library raises becomes a `BadBundle`."""
     session: Session | None = None
     try:
-        session = engine.open(bundle.model_bytes(options.precision), options)
-        return session, self_check(bundle, session, precision=options.precision) if check else None
-    except AndonError:
-        if session is not None:
-            session.close()
-        raise
+        session = engine.open(model, options)
+        difference = golden.run(session, lanes=options.lanes) if golden is not None else None
     except Exception as error:
         if session is not None:
             session.close()
+        if isinstance(error, AndonError):
+            raise
         raise BadBundle(f"{engine.title} {engine.version()} cannot execute it: {error}") from error
+    return session, difference
 
 
 def measure(session: Session, sample_nhwc: PixelsHWC, lanes: int) -> tuple[float, float]:
@@ -211,19 +217,21 @@ def measure(session: Session, sample_nhwc: PixelsHWC, lanes: int) -> tuple[float
 
     The best of a few short slices counts: what else the machine does can only make one slower.
     """
-    for _ in range(_WARM_UPS):
-        session.run(sample_nhwc)
-    slices = [_slice(session, sample_nhwc, lanes) for _ in range(_SLICES)]
-    return min(latency for latency, _ in slices), max(per_s for _, per_s in slices)
+    enough = time.perf_counter() + _BUDGET_S
+    _slice(session, sample_nhwc, lanes, _WARM_UP_S)
+    slices = [_slice(session, sample_nhwc, lanes, _SLICE_S)]
+    while len(slices) < _SLICES and time.perf_counter() < enough:
+        slices.append(_slice(session, sample_nhwc, lanes, _SLICE_S))
+    return min(latency_ms for latency_ms, _ in slices), max(per_s for _, per_s in slices)
 
 
-def _slice(session: Session, sample_nhwc: PixelsHWC, lanes: int) -> tuple[float, float]:
+def _slice(session: Session, sample_nhwc: PixelsHWC, lanes: int, length_s: float) -> tuple[float, float]:
     took_s: list[list[float]] = [[] for _ in range(lanes)]
-    until = time.perf_counter() + _SLICE_S
+    until = time.perf_counter() + length_s
 
     def call(mine: list[float]) -> None:
         now = time.perf_counter()
-        while now < until:
+        while not mine or now < until:
             session.run(sample_nhwc)
             before, now = now, time.perf_counter()
             mine.append(now - before)
@@ -233,7 +241,7 @@ def _slice(session: Session, sample_nhwc: PixelsHWC, lanes: int) -> tuple[float,
         caller.start()
     for caller in callers:
         caller.join()
-    per_s = sum(len(mine) / sum(mine) for mine in took_s if mine)
+    per_s = sum(len(mine) / sum(mine) for mine in took_s)
     return statistics.median(t for mine in took_s for t in mine) * 1e3, per_s * len(sample_nhwc)
 
 

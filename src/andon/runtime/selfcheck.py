@@ -1,5 +1,7 @@
 """The golden self-check: does this engine, on this machine, answer as training did?"""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -10,41 +12,70 @@ from andon.runtime.engines import Session
 from andon.tasks.classification import probabilities
 
 TOLERANCE_F32 = 1e-3
+_BATCH = 2
 
 
-def golden_batch(bundle: Bundle) -> PixelsHWC:
-    """The bundle's golden images as the graph's input: uint8 [G, H, W, 3]."""
-    return np.stack([prepare_image(image.data, bundle.manifest.input) for image in bundle.golden])
+class SelfCheck:
+    """A bundle's golden images, prepared once and run through as many sessions as there are to try.
 
+    Attributes:
+        images_nhwc: the golden images as the graph's input, uint8 [G, H, W, 3].
+        tolerance: the largest difference of probability that passes: 1e-3 for f32, and for a lower precision what the
+            gate allowed when it was exported.
 
-def tolerance_of(bundle: Bundle, precision: str) -> float:
-    """The largest difference of probability that is let pass: 1e-3 for f32, what the gate allowed for the others."""
-    return TOLERANCE_F32 if precision == "f32" else bundle.manifest.models[precision].tolerance
+    Raises:
+        BadBundle: on construction: a golden image is not one.
+    """
+
+    def __init__(self, bundle: Bundle, *, precision: str = "f32") -> None:
+        self._bundle = bundle
+        self.tolerance = TOLERANCE_F32 if precision == "f32" else bundle.manifest.models[precision].tolerance
+        self.images_nhwc: PixelsHWC = np.stack(
+            [prepare_image(image.data, bundle.manifest.input) for image in bundle.golden]
+        )
+        self._expected = self._probabilities(np.array([image.outputs for image in bundle.golden], np.float32))
+
+    def run(self, session: Session, *, lanes: int = 1) -> float:
+        """Every image on its own, `lanes` at a time as serving does it, then two in one batch.
+
+        Returns:
+            The largest absolute difference of probability from what training gave.
+
+        Raises:
+            BadBundle: it is above the tolerance, or the outputs are not what the manifest says.
+        """
+        images = self.images_nhwc
+        with ThreadPoolExecutor(lanes) as pool:
+            alone = list(pool.map(lambda i: logits_of(self._bundle, session, images[i : i + 1]), range(len(images))))
+        difference = self._difference(np.concatenate(alone), self._expected)
+        if len(images) >= _BATCH:
+            batched = logits_of(self._bundle, session, images[:_BATCH])
+            difference = max(difference, self._difference(batched, self._expected[:_BATCH]))
+        if difference > self.tolerance:
+            raise BadBundle(
+                f"{self._bundle.path} is refused: its self-check on this machine differs from training by "
+                f"{difference:.2g} in probability over {len(images)} golden images; "
+                f"at most {self.tolerance:g} is accepted"
+            )
+        return difference
+
+    def _probabilities(self, logits_nc: NDArray[np.float32]) -> NDArray[np.float32]:
+        manifest = self._bundle.manifest
+        return probabilities(logits_nc, multi_label=manifest.multi_label, temperature=manifest.decision.temperature)
+
+    def _difference(self, logits_nc: NDArray[np.float32], expected_nc: NDArray[np.float32]) -> float:
+        if not np.isfinite(logits_nc).all():
+            return float("inf")
+        return float(np.abs(self._probabilities(logits_nc).astype(np.float64) - expected_nc).max())
 
 
 def self_check(bundle: Bundle, session: Session, *, precision: str = "f32") -> float:
-    """Runs the golden images through `session`, one at a time as serving does, and all at once.
-
-    Returns:
-        The largest absolute difference of probability from what training gave.
+    """`SelfCheck.run` for one session.
 
     Raises:
-        BadBundle: the difference is above the tolerance, or the outputs are not what the manifest says.
+        BadBundle: the session does not answer as training did.
     """
-    batch = golden_batch(bundle)
-    expected = _probabilities(bundle, np.array([image.outputs for image in bundle.golden], np.float32))
-    one_by_one = np.concatenate([logits_of(bundle, session, batch[i : i + 1]) for i in range(len(batch))])
-    difference = _difference(_probabilities(bundle, one_by_one), expected)
-    if len(batch) > 1:
-        together = _probabilities(bundle, logits_of(bundle, session, batch))
-        difference = max(difference, _difference(together, expected))
-    tolerance = tolerance_of(bundle, precision)
-    if not difference <= tolerance:  # also where it is not a number
-        raise BadBundle(
-            f"{bundle.path} is refused: its self-check on this machine differs from training by {difference:.2g} "
-            f"in probability over {len(batch)} golden images; at most {tolerance:g} is accepted"
-        )
-    return difference
+    return SelfCheck(bundle, precision=precision).run(session)
 
 
 def logits_of(bundle: Bundle, session: Session, batch_nhwc: PixelsHWC) -> NDArray[np.float32]:
@@ -62,12 +93,3 @@ def logits_of(bundle: Bundle, session: Session, batch_nhwc: PixelsHWC) -> NDArra
     if logits.shape != wanted:
         raise BadBundle(f"{bundle.path} is refused: the graph's {name} has the shape {logits.shape}, expected {wanted}")
     return logits
-
-
-def _probabilities(bundle: Bundle, logits_nc: NDArray[np.float32]) -> NDArray[np.float32]:
-    manifest = bundle.manifest
-    return probabilities(logits_nc, multi_label=manifest.multi_label, temperature=manifest.decision.temperature)
-
-
-def _difference(found: NDArray[np.float32], expected: NDArray[np.float32]) -> float:
-    return float(np.abs(found.astype(np.float64) - expected).max())

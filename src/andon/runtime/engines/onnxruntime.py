@@ -1,10 +1,9 @@
 """onnxruntime on the CPU."""
 
-from importlib.metadata import version
 from importlib.util import find_spec
 from typing import Any
 
-from andon.runtime.engines import Engine, Outputs, PixelsNHWC, Session, SessionOptions
+from andon.runtime.engines import Engine, Outputs, PixelsNHWC, Session, SessionOptions, installed_version
 from andon.runtime.lanes import Lanes
 from andon.runtime.silence import silence_onnxruntime
 
@@ -17,10 +16,13 @@ class OnnxruntimeSession:
     Args:
         model: the graph's bytes.
         options: lanes and threads.
-        providers: onnxruntime's execution providers, the first that can does the work.
+        provider: onnxruntime's execution provider, with its settings.
+
+    Raises:
+        RuntimeError: onnxruntime quietly fell back to another provider.
     """
 
-    def __init__(self, model: bytes, options: SessionOptions, *, providers: tuple[str, ...]) -> None:
+    def __init__(self, model: bytes, options: SessionOptions, *, provider: tuple[str, dict[str, str]]) -> None:
         import onnxruntime
 
         silence_onnxruntime()
@@ -31,7 +33,9 @@ class OnnxruntimeSession:
         # Threads that spin while they wait take the CPU from the next image's decoding.
         settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
         settings.add_session_config_entry("session.inter_op.allow_spinning", "0")
-        session = onnxruntime.InferenceSession(model, settings, providers=list(providers))
+        session = onnxruntime.InferenceSession(model, settings, providers=[provider])
+        if session.get_providers()[0] != provider[0]:
+            raise RuntimeError(f"onnxruntime cannot use its {provider[0]} here")
         self._input: str = session.get_inputs()[0].name
         self._outputs: list[str] = [output.name for output in session.get_outputs()]
         self._lanes: Lanes[Any] = Lanes([session] * options.lanes)
@@ -54,11 +58,11 @@ def _available() -> str | None:
 
 
 def _version() -> str:
-    return version("onnxruntime")
+    return installed_version("onnxruntime")
 
 
 def _open(model: bytes, options: SessionOptions) -> Session:
-    return OnnxruntimeSession(model, options, providers=("CPUExecutionProvider",))
+    return OnnxruntimeSession(model, options, provider=("CPUExecutionProvider", {}))
 
 
 ENGINE = Engine(

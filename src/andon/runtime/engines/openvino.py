@@ -1,6 +1,5 @@
 """OpenVINO on the CPU."""
 
-from importlib.metadata import version
 from importlib.util import find_spec
 from typing import Any
 
@@ -53,7 +52,8 @@ def _available() -> str | None:
 
 
 def _version() -> str:
-    return version("openvino")
+    silence_openvino()
+    return installed_version("openvino")
 
 
 ENGINE = Engine(
