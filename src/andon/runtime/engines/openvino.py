@@ -3,7 +3,7 @@
 from importlib.util import find_spec
 from typing import Any
 
-from andon.runtime.engines import Engine, Outputs, PixelsNHWC, SessionOptions
+from andon.runtime.engines import Engine, Outputs, PixelsNHWC, SessionOptions, installed_version
 from andon.runtime.lanes import Lanes
 from andon.runtime.silence import silence_openvino
 
