@@ -4,11 +4,12 @@ from collections.abc import Iterator
 
 from andon.evaluate.context import ReportContext, Seen
 from andon.evaluate.evaluation import Evaluation
-from andon.metrics.classification import Interval
+from andon.metrics.classification import ClassificationMetrics, Interval
 
 FEW_IMAGES = 100
 FEW_OF_A_CLASS = 20
 _NAMED_CLASSES = 8
+_NOTICEABLE = 0.02
 
 
 def seen_by_training(evaluation: Evaluation, context: ReportContext) -> Seen:
@@ -28,9 +29,8 @@ def headline(evaluation: Evaluation, context: ReportContext) -> str:
         "trained_on": f"{_photos(metrics.images, 'training ')}, which the model learned from",
         "unknown": _photos(metrics.images),
     }[seen_by_training(evaluation, context)]
-    comma = "," if "," not in photos else ","
     how = "names every class right" if metrics.multi_label else "is right"
-    return f"On {photos}{comma} the model {how} {_how_often(metrics.accuracy, metrics.images)}."
+    return f"On {photos}, the model {how} {_how_often(metrics.accuracy, metrics.images)}."
 
 
 def _how_often(accuracy: Interval, images: int) -> str:
@@ -51,6 +51,20 @@ def per_hundred(share: float) -> str:
     """A share as a number out of 100: whole, but with a decimal where whole would say none or all of them."""
     whole = f"{100 * share:.0f}"
     return f"{100 * share:.1f}" if whole in {"0", "100"} and share not in {0.0, 1.0} else whole
+
+
+def calibration_sentence(metrics: ClassificationMetrics) -> str:
+    """Whether the model claims too much or too little, in words."""
+    answers = sum(one.count for one in metrics.reliability)
+    claimed = sum((one.probability or 0.0) * one.count for one in metrics.reliability) / answers
+    right = sum((one.right.value or 0.0) * one.count for one in metrics.reliability) / answers
+    what = "a class is there" if metrics.multi_label else "it is right"
+    on_average = f"On average it says {per_hundred(claimed)} % and {what} in {per_hundred(right)} of 100 cases"
+    if metrics.ece.low == 0.0 and abs(claimed - right) < _NOTICEABLE:
+        return f"{on_average}: its probabilities can be taken at their word, as far as so many photos can show."
+    if abs(claimed - right) < _NOTICEABLE:
+        return f"{on_average}, but some probabilities are too high and others too low, as the drawing shows."
+    return f"{on_average}: it is {'more' if claimed > right else 'less'} sure than it should be."
 
 
 def caveats(evaluation: Evaluation, context: ReportContext) -> Iterator[str]:

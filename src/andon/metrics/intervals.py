@@ -2,8 +2,8 @@
 
 Two sources are joined, and the wider bound wins on either side:
 
-* the percentile **bootstrap** over images (Efron & Tibshirani 1993, ch. 13), with its levels pushed out for small
-  samples as in Hesterberg 2015, "What Teachers Should Know About the Bootstrap", §4.3.2;
+* the percentile **bootstrap** over images (Efron & Tibshirani 1993, ch. 13); where it stands alone, its levels are
+  pushed out for small samples as in Hesterberg 2015, "What Teachers Should Know About the Bootstrap", §4.3.2;
 * for shares, the **Wilson** score interval (Wilson 1927; recommended by Brown, Cai & DasGupta 2001). A bootstrap can
   only repeat the mistakes it has seen: after 10 right answers in 10 it claims 100 % ± 0. Wilson says 72 % to 100 %.
   Means of shares take the Wilson bounds of their parts through MOVER (Zou & Donner 2008, after Newcombe 1998).
@@ -99,7 +99,7 @@ def around(value: float, resampled: Floats, images: int, bounds: tuple[float, fl
         if bounds is None:
             return Interval(value=value, reason="one image alone cannot show how much the figure varies")
         return _ordered(value, *bounds)
-    tail = _tail(images)
+    tail = _tail(images) if bounds is None else (1.0 - CONFIDENCE) / 2
     low, high = np.quantile(known, (tail, 1.0 - tail))
     if bounds is not None:
         low, high = min(low, bounds[0]), max(high, bounds[1])

@@ -1,0 +1,257 @@
+"""The sections with figures: over all, by class, what is taken for what, and whether probabilities can be believed."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from andon.evaluate.evaluation import Evaluation
+from andon.evaluate.lamp import lamp
+from andon.evaluate.page.charts import interval_bar, reliability_diagram
+from andon.evaluate.page.markup import Html, el, join, named
+from andon.evaluate.page.numbers import NOTHING, percent, percent_range, plain, plain_range
+from andon.evaluate.wording import calibration_sentence
+from andon.metrics.classification import ClassificationMetrics, ClassMetrics, Confusion, Interval
+
+_MOST_IN_MATRIX = 24
+_MOST_CONFUSIONS = 30
+_STRAIGHT_HEADS = 6
+_DARK_CELL = 0.6
+
+
+def section(key: str, title: str, *children: str | None) -> Html:
+    """One part of the page, that the contents can lead to."""
+    return el("section", el("h2", title, id=f"{key}-title"), *children, id=key, aria_labelledby=f"{key}-title")
+
+
+def scroll(table: Html, label: str) -> Html:
+    """A wide table that scrolls by itself, also with the keyboard."""
+    return el("div", table, cls="scroll", tabindex="0", role="region", aria_label=label)
+
+
+def key_figures(evaluation: Evaluation) -> Html:
+    """The figures over all images."""
+    metrics = evaluation.metrics
+    rows = _rows_of_metrics(metrics)
+    found = lamp(evaluation)
+    if found is not None:
+        if evaluation.decision.good_classes:
+            rows.append(("Defects caught", "of the photos that show something not good, a finding", found.caught))
+            rows.append(("False alarms", "of the good photos, a finding all the same", found.false_alarms))
+        rows.append(("Not sure", "of all photos, no class passed its threshold or two were too close", found.not_sure))
+        if not metrics.multi_label:
+            rows.append(("Right when sure", "of the other photos, the answer is right", found.right_when_sure))
+    table = el(
+        "table",
+        el("caption", "Figures over all photos. The pale band is where the true figure lies, 19 times in 20."),
+        el("thead", el("tr", _head("Figure"), _head("Share", "num"), _head("0 to 100 %"), _head("Between", "num"))),
+        el("tbody", *(_figure_row(*row) for row in rows)),
+        cls="figures",
+    )
+    return section("figures", "Key figures", table)
+
+
+def _rows_of_metrics(metrics: ClassificationMetrics) -> list[tuple[str, str, Interval]]:
+    if metrics.multi_label:
+        rows = [("Accuracy", "every class of the photo is right at once", metrics.accuracy)]
+        extra: list[tuple[str, str, Interval | None]] = [
+            ("Macro F1", "hits against misses and false alarms, each class counting the same", metrics.macro_f1),
+            ("Micro F1", "the same over all classes pooled", metrics.micro_f1),
+            (
+                "Mean average precision",
+                "how well the photos of a class are ranked first",
+                metrics.mean_average_precision,
+            ),
+            ("Balanced accuracy", "yes and no counting the same, each class too", metrics.balanced_accuracy),
+        ]
+        return rows + [(name, what, figure) for name, what, figure in extra if figure is not None]
+    rows = [
+        ("Accuracy", "the most probable class is the true one", metrics.accuracy),
+        ("Balanced accuracy", "the same, with every class counting alike", metrics.balanced_accuracy),
+        ("Macro F1", "hits against misses and false alarms, every class counting alike", metrics.macro_f1),
+    ]
+    if len(metrics.classes) > metrics.top_k:
+        rows.append(("Top 5", "the true class is among the five most probable", metrics.top5))
+    return rows
+
+
+def _figure_row(name: str, what: str, figure: Interval) -> Html:
+    return el(
+        "tr",
+        el("th", name, el("small", what), scope="row"),
+        el("td", percent(figure.value), cls="num big"),
+        el("td", interval_bar(figure) or figure.reason, cls="bars"),
+        el("td", percent_range(figure), cls="num"),
+    )
+
+
+def _head(text: str, cls: str | None = None) -> Html:
+    return el("th", text, scope="col", cls=cls)
+
+
+def class_table(metrics: ClassificationMetrics) -> Html:
+    """Every class's figures, the weakest first."""
+    weakest_first = sorted(metrics.per_class, key=lambda one: (one.f1.value is None, one.f1.value or 0.0))
+    heads = ["Class", "Photos", "Found (recall)", "Right when said (precision)", "F1"]
+    if metrics.multi_label:
+        heads += ["Average precision", "Found", "Missed", "False alarms", "Rightly not said"]
+    table = el(
+        "table",
+        el("caption", "The classes, weakest first."),
+        el(
+            "thead",
+            el("tr", *(_head(head, None if place in {0, 2, 3, 4} else "num") for place, head in enumerate(heads))),
+        ),
+        el("tbody", *(_class_row(one, multi_label=metrics.multi_label) for one in weakest_first)),
+        cls="classes",
+    )
+    how = (
+        "Found: of the photos that are this class, how many the model named. "
+        "Right when said: of the photos it named so, how many are."
+    )
+    return section("classes", "Class by class", el("p", how, cls="how"), scroll(table, "Figures by class"))
+
+
+def _class_row(one: ClassMetrics, *, multi_label: bool) -> Html:
+    cells = [_share_cell(one.recall), _share_cell(one.precision), _share_cell(one.f1)]
+    if multi_label:
+        ranked = one.average_precision
+        cells.append(el("td", percent(None if ranked is None else ranked.value), cls="num"))
+        counts = (one.right, one.support - one.right, one.answered - one.right, one.neither)
+        cells += [el("td", f"{count:,}", cls="num") for count in counts]
+    return el("tr", el("th", named(one.name), scope="row"), el("td", f"{one.support:,}", cls="num"), *cells)
+
+
+def _share_cell(figure: Interval) -> Html:
+    if figure.value is None:
+        return el("td", el("span", NOTHING, el("small", figure.reason)))
+    return el(
+        "td",
+        el("span", el("b", percent(figure.value)), el("small", percent_range(figure)), cls="pair"),
+        interval_bar(figure),
+    )
+
+
+def confusion_section(metrics: ClassificationMetrics) -> Html | None:
+    """What is taken for what: the matrix, or for many classes the most frequent confusions."""
+    confusion = metrics.confusion
+    if confusion is None:
+        return None
+    worst = _confusions(confusion, metrics.classes)
+    if not worst:
+        said: Html = el("p", "No class was taken for another.")
+    else:
+        true, answered, count, of = worst[0]
+        said = el("p", "Most often, ", named(true), " was taken for ", named(answered), f": {count} of {of:,} photos.")
+    if len(metrics.classes) > _MOST_IN_MATRIX:
+        return section("confusion", "What is taken for what", said, _confusion_list(worst))
+    return section(
+        "confusion", "What is taken for what", said, scroll(_matrix(confusion, metrics.classes), "Confusion matrix")
+    )
+
+
+def _confusions(confusion: Confusion, classes: Sequence[str]) -> list[tuple[str, str, int, int]]:
+    wrong = confusion.counts.copy()
+    np.fill_diagonal(wrong, 0)
+    of = confusion.counts.sum(axis=1)
+    found = [
+        (classes[row], classes[column], int(wrong[row, column]), int(of[row]))
+        for row, column in np.argwhere(wrong).tolist()
+    ]
+    return sorted(found, key=lambda one: (-one[2], one[3]))
+
+
+def _confusion_list(worst: Sequence[tuple[str, str, int, int]]) -> Html:
+    rows = [
+        el(
+            "tr",
+            el("th", named(true), scope="row"),
+            el("td", named(answered)),
+            el("td", f"{count:,}", cls="num"),
+            el("td", percent(count / of), cls="num"),
+        )
+        for true, answered, count, of in worst[:_MOST_CONFUSIONS]
+    ]
+    return el(
+        "table",
+        el("caption", f"The most frequent confusions, {len(rows)} of {len(worst):,} kinds; report.json has them all."),
+        el(
+            "thead", el("tr", _head("It is"), _head("Taken for"), _head("Photos", "num"), _head("Of that class", "num"))
+        ),
+        el("tbody", *rows),
+    )
+
+
+def _matrix(confusion: Confusion, classes: Sequence[str]) -> Html:
+    upright = len(classes) <= _STRAIGHT_HEADS and max(map(len, classes)) <= 12
+    heads = [
+        el("th", el("span", named(name)), scope="col", cls="straight" if upright else "turned") for name in classes
+    ]
+    rows = [
+        el("tr", el("th", named(name), scope="row"), *(_cell(confusion, row, column) for column in range(len(classes))))
+        for row, name in enumerate(classes)
+    ]
+    return el(
+        "table",
+        el("caption", "Rows: what the photo is. Columns: what the model answered. Photos, and the share of the row."),
+        el("thead", el("tr", el("td", el("span", "is ↓  answered →", cls="corner")), *heads)),
+        el("tbody", *rows),
+        cls="matrix" if len(classes) <= 12 else "matrix dense",
+    )
+
+
+def _cell(confusion: Confusion, row: int, column: int) -> Html:
+    count, share = int(confusion.counts[row, column]), float(confusion.share[row, column])
+    if count == 0:
+        return el("td", el("span", "0", cls="zero"), cls="right" if row == column else None)
+    cls = ("right" if row == column else "wrong") + (" strong" if share >= _DARK_CELL else "")
+    return el("td", el("b", f"{count:,}"), el("small", f"{share:.0%}"), cls=cls, style=f"--share:{6 + 94 * share:.0f}%")
+
+
+def trust_section(metrics: ClassificationMetrics) -> Html:
+    """Whether the probabilities can be believed."""
+    rows = [
+        el(
+            "tr",
+            el("th", f"{one.low:.0%} to {one.high:.0%}", scope="row"),
+            el("td", f"{one.count:,}", cls="num"),
+            el("td", percent(one.probability), cls="num"),
+            el("td", percent(one.right.value), cls="num"),
+            el("td", percent_range(one.right), cls="num"),
+        )
+        for one in metrics.reliability
+        if one.count
+    ]
+    table = el(
+        "table",
+        el("caption", "Answers by the probability given with them."),
+        el(
+            "thead",
+            el(
+                "tr",
+                _head("Probability"),
+                *(_head(head, "num") for head in ("Answers", "Mean given", "Were right", "Between")),
+            ),
+        ),
+        el("tbody", *rows),
+    )
+    losses = el("dl", *(_loss(*row) for row in _losses(metrics)), cls="losses")
+    return section(
+        "trust",
+        "How sure is it, and rightly so?",
+        el("p", calibration_sentence(metrics)),
+        el("div", reliability_diagram(metrics.reliability), el("div", table, cls="beside"), cls="columns"),
+        losses,
+    )
+
+
+def _losses(metrics: ClassificationMetrics) -> list[tuple[str, str, str, str]]:
+    ece = metrics.ece
+    return [
+        ("Calibration error", "mean distance of probability and truth", percent(ece.value), percent_range(ece)),
+        ("Negative log-likelihood", "0 is perfect", plain(metrics.nll.value), plain_range(metrics.nll)),
+        ("Brier score", "0 is perfect", plain(metrics.brier.value), plain_range(metrics.brier)),
+    ]
+
+
+def _loss(name: str, what: str, value: str, between: str) -> Html:
+    return el("div", el("dt", name), el("dd", el("b", value), join([" ", el("small", f"{between} · {what}")])))
