@@ -28,6 +28,7 @@ Given = TypeVar("Given")
 Got = TypeVar("Got")
 
 _AHEAD_PER_WORKER = 4
+_MAX_FILE_BYTES = 512 * 2**20
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -144,7 +145,7 @@ class Predictor:
 
         def one(path: Path) -> FilePrediction:
             try:
-                prediction = self.predict(read_image_bytes(path), min_score=min_score)
+                prediction = self.predict(_file_bytes(path), min_score=min_score)
             except BadImage as error:
                 return FilePrediction(path=path, prediction=None, error=error)
             return FilePrediction(path=path, prediction=prediction, error=None)
@@ -161,7 +162,7 @@ class Predictor:
 
         def one(record: ImageRecord) -> NDArray[np.float32]:
             try:
-                pixels = self.prepare(read_image_bytes(record.path))
+                pixels = self.prepare(_file_bytes(record.path))
             except BadImage as error:
                 raise BadData(f"{record.key}: {error}") from error
             row: NDArray[np.float32] = self.probabilities(pixels[np.newaxis])[0]
@@ -200,3 +201,19 @@ def in_order(work: Callable[[Given], Got], given: Iterable[Given], *, workers: i
         finally:
             for future in under_way:
                 future.cancel()
+
+
+def _file_bytes(path: Path) -> bytes:
+    """The bytes of an image file; a pipe, a device or a film of gigabytes is not read into memory to find that out."""
+    try:
+        size = path.stat().st_size
+    except (OSError, ValueError) as error:
+        raise BadImage(f"cannot be read: {getattr(error, 'strerror', None) or error}", fault="broken") from error
+    if not path.is_file():
+        raise BadImage("this is not a file", fault="unsupported")
+    if size > _MAX_FILE_BYTES:
+        raise BadImage(
+            f"the file has {size / 2**20:,.0f} MiB; at most {_MAX_FILE_BYTES / 2**20:.0f} are accepted",
+            fault="too_large",
+        )
+    return read_image_bytes(path)
