@@ -26,9 +26,15 @@ class Lamp:
 
 
 def lamp(evaluation: Evaluation) -> Lamp | None:
-    """The figures, or None where the bundle declares no good class, no threshold and no margin."""
+    """The figures, or None for a single-label model that declares no good class, no threshold and no margin."""
     decision = evaluation.decision
-    if not (decision.good_classes or decision.thresholds or decision.default_threshold or decision.not_sure_margin):
+    if not (
+        evaluation.multi_label
+        or decision.good_classes
+        or decision.thresholds
+        or decision.default_threshold
+        or decision.not_sure_margin
+    ):
         return None
     good = set(decision.good_classes)
     bad = [image for image in evaluation.images if set(image.labels) - good]

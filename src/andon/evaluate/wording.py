@@ -61,7 +61,9 @@ def calibration_sentence(metrics: ClassificationMetrics) -> str:
     what = "a class is there" if metrics.multi_label else "it is right"
     on_average = f"On average it says {per_hundred(claimed)} % and {what} in {per_hundred(right)} of 100 cases"
     if metrics.ece.low == 0.0 and abs(claimed - right) < _NOTICEABLE:
-        return f"{on_average}: its probabilities can be taken at their word, as far as so many photos can show."
+        return (
+            f"{on_average}: its probabilities can be taken at their word, as far as {_photos(metrics.images)} can show."
+        )
     if abs(claimed - right) < _NOTICEABLE:
         return f"{on_average}, but some probabilities are too high and others too low, as the drawing shows."
     return f"{on_average}: it is {'more' if claimed > right else 'less'} sure than it should be."
@@ -91,10 +93,10 @@ def _few(evaluation: Evaluation) -> Iterator[str]:
         )
     absent = [one.name for one in metrics.per_class if one.support == 0]
     if absent:
-        yield f"No photo of {_named(absent)} was there to test, so nothing is known about it."
+        yield f"No photo of {_named(absent)} was there to test, so nothing is known of that."
     few = [f"{one.name} ({one.support})" for one in metrics.per_class if 0 < one.support < FEW_OF_A_CLASS]
     if few:
-        yield f"Fewer than {FEW_OF_A_CLASS} photos were there to test {_named(few)}; its own figures are rough."
+        yield f"Fewer than {FEW_OF_A_CLASS} photos to test: {_named(few)}. What is said of such a class is rough."
 
 
 def _photos(count: int, kind: str = "") -> str:

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from andon.core.records import SPLITS, Problem
@@ -15,6 +16,7 @@ from andon.evaluate.page.numbers import duration, tiny
 _ABSCISSAE = ("epoch", "step")
 _NOT_CURVES = ("lr", "learning_rate", "second", "time", "epoch", "step", "image", "per_s", "grad", "memory")
 _LOSS_WORDS = ("loss", "nll")
+_WORDS = {"val": "validation", "train": "training", "acc": "accuracy", "f1": "F1", "nll": "loss"}
 _MOST_KEYS = 20
 _MOST_LINES = 4
 
@@ -22,7 +24,9 @@ _MOST_LINES = 4
 def training_section(context: ReportContext) -> Html | None:
     """The curves of training and what it took."""
     charts = [
-        line_chart(series, x_name=x_name, y_name=y_name) for x_name, y_name, series in _charts(context.curves) if series
+        el("figure", el("figcaption", f"{title}, {better} is better"), line_chart(series, x_name=x_name, y_name=title))
+        for x_name, title, better, series in _charts(context.curves)
+        if series
     ]
     facts = [
         f"recipe {context.preset}" if context.preset else "",
@@ -40,7 +44,7 @@ def training_section(context: ReportContext) -> Html | None:
     )
 
 
-def _charts(rows: Sequence[Mapping[str, object]]) -> Iterator[tuple[str, str, Series]]:
+def _charts(rows: Sequence[Mapping[str, object]]) -> Iterator[tuple[str, str, str, Series]]:
     x_name = next((name for name in _ABSCISSAE if any(_figure(row, name) is not None for row in rows)), "row")
     lines: dict[str, list[tuple[float, float]]] = {}
     for place, row in enumerate(rows):
@@ -48,15 +52,20 @@ def _charts(rows: Sequence[Mapping[str, object]]) -> Iterator[tuple[str, str, Se
         for name in row:
             value = _figure(row, name)
             if value is not None and not any(word in name.lower() for word in _NOT_CURVES):
-                lines.setdefault(name, []).append((float(place) if at is None else at, value))
+                lines.setdefault(_in_words(name), []).append((float(place) if at is None else at, value))
     losses = {name: line for name, line in lines.items() if any(word in name.lower() for word in _LOSS_WORDS)}
     shares = {
         name: line
         for name, line in lines.items()
         if name not in losses and all(0.0 <= value <= 1.0 for _, value in line)
     }
-    yield x_name, "Loss", dict(list(losses.items())[:_MOST_LINES])
-    yield x_name, "Share", dict(list(shares.items())[:_MOST_LINES])
+    yield x_name, "Loss", "lower", dict(list(losses.items())[:_MOST_LINES])
+    yield x_name, "Share", "higher", dict(list(shares.items())[:_MOST_LINES])
+
+
+def _in_words(name: str) -> str:
+    """A figure's name as people say it: `val_loss` is `validation loss`."""
+    return " ".join(_WORDS.get(word, word) for word in re.split(r"[_/.\s]+", name))
 
 
 def _figure(row: Mapping[str, object], name: str) -> float | None:

@@ -18,8 +18,8 @@ def interval_bar(interval: Interval) -> Html | None:
     return el(
         "svg",
         el("rect", cls="track", x=0.0, y=5.0, width=100.0, height=6.0),
-        el("rect", cls="bar", x=0.0, y=5.0, width=100 * interval.value, height=6.0),
-        el("rect", cls="range", x=100 * low, y=2.0, width=max(0.8, 100 * (high - low)), height=12.0),
+        el("rect", cls="sure", x=0.0, y=5.0, width=100 * low, height=6.0),
+        el("rect", cls="open", x=100 * low, y=5.0, width=100 * (high - low), height=6.0),
         el("rect", cls="tick", x=min(99.2, max(0.0, 100 * interval.value - 0.4)), y=0.0, width=0.8, height=16.0),
         cls="interval",
         viewbox="0 0 100 16",
@@ -57,7 +57,7 @@ def hundred(interval: Interval) -> Html | None:
 
 def reliability_diagram(bins: Sequence[ReliabilityBin]) -> Html:
     """How often answers were right against the probability given; on the diagonal both agree."""
-    left, top, side = 46.0, 12.0, 300.0
+    left, top, side = 62.0, 12.0, 300.0
 
     def x(share: float) -> float:
         return left + side * share
@@ -86,11 +86,11 @@ def reliability_diagram(bins: Sequence[ReliabilityBin]) -> Html:
             "text",
             "share that was right",
             cls="axis middle",
-            transform=f"translate(11 {number(top + side / 2)}) rotate(-90)",
+            transform=f"translate(14 {number(top + side / 2)}) rotate(-90)",
         )
     )
     said = "Reliability diagram: the share of right answers against the probability given; the table below says it."
-    return el("svg", *parts, cls="chart square", viewbox="0 0 366 362", role="img", aria_label=said)
+    return el("svg", *parts, cls="chart square", viewbox="0 0 382 362", role="img", aria_label=said)
 
 
 Series = Mapping[str, Sequence[tuple[float, float]]]
@@ -138,7 +138,7 @@ def line_chart(series: Series, *, x_name: str, y_name: str) -> Html:
         "svg",
         join([*grid, *labels, axis, *lines]),
         cls="chart wide",
-        viewbox="0 0 560 246",
+        viewbox="0 0 584 246",
         role="img",
         aria_label=said,
     )

@@ -34,15 +34,17 @@ def key_figures(evaluation: Evaluation) -> Html:
     rows = _rows_of_metrics(metrics)
     found = lamp(evaluation)
     if found is not None:
-        if evaluation.decision.good_classes:
-            rows.append(("Defects caught", "of the photos that show something not good, a finding", found.caught))
-            rows.append(("False alarms", "of the good photos, a finding all the same", found.false_alarms))
-        rows.append(("Not sure", "of all photos, no class passed its threshold or two were too close", found.not_sure))
+        if evaluation.decision.good_classes or metrics.multi_label:
+            rows.append(("Findings caught", "of the photos that show something, the lamp goes on", found.caught))
+            rows.append(
+                ("False alarms", "of the photos that show nothing, it goes on all the same", found.false_alarms)
+            )
         if not metrics.multi_label:
+            rows.append(("Not sure", "of all photos, no class passed or two were too close", found.not_sure))
             rows.append(("Right when sure", "of the other photos, the answer is right", found.right_when_sure))
     table = el(
         "table",
-        el("caption", "Figures over all photos. The pale band is where the true figure lies, 19 times in 20."),
+        el("caption", "Figures over all photos. The true figure lies in the pale part of the bar, 19 times in 20."),
         el("thead", el("tr", _head("Figure"), _head("Share", "num"), _head("0 to 100 %"), _head("Between", "num"))),
         el("tbody", *(_figure_row(*row) for row in rows)),
         cls="figures",
@@ -101,8 +103,8 @@ def class_table(metrics: ClassificationMetrics) -> Html:
             "thead",
             el("tr", *(_head(head, None if place in {0, 2, 3, 4} else "num") for place, head in enumerate(heads))),
         ),
-        el("tbody", *(_class_row(one, multi_label=metrics.multi_label) for one in weakest_first)),
-        cls="classes",
+        el("tbody", *(_class_row(one, heads) for one in weakest_first)),
+        cls="classes wide" if metrics.multi_label else "classes",
     )
     how = (
         "Found: of the photos that are this class, how many the model named. "
@@ -111,23 +113,29 @@ def class_table(metrics: ClassificationMetrics) -> Html:
     return section("classes", "Class by class", el("p", how, cls="how"), scroll(table, "Figures by class"))
 
 
-def _class_row(one: ClassMetrics, *, multi_label: bool) -> Html:
-    cells = [_share_cell(one.recall), _share_cell(one.precision), _share_cell(one.f1)]
-    if multi_label:
-        ranked = one.average_precision
-        cells.append(el("td", percent(None if ranked is None else ranked.value), cls="num"))
+def _class_row(one: ClassMetrics, heads: Sequence[str]) -> Html:
+    labels = iter(heads[1:])
+    cells = [_number_cell(f"{one.support:,}", next(labels))]
+    cells += [_share_cell(figure, next(labels)) for figure in (one.recall, one.precision, one.f1)]
+    if one.average_precision is not None:
         counts = (one.right, one.support - one.right, one.answered - one.right, one.neither)
-        cells += [el("td", f"{count:,}", cls="num") for count in counts]
-    return el("tr", el("th", named(one.name), scope="row"), el("td", f"{one.support:,}", cls="num"), *cells)
+        shown = [percent(one.average_precision.value), *(f"{count:,}" for count in counts)]
+        cells += [_number_cell(text, next(labels)) for text in shown]
+    return el("tr", el("th", named(one.name), scope="row"), *cells)
 
 
-def _share_cell(figure: Interval) -> Html:
+def _number_cell(text: str, label: str) -> Html:
+    return el("td", text, cls="num", data_label=label)
+
+
+def _share_cell(figure: Interval, label: str) -> Html:
     if figure.value is None:
-        return el("td", el("span", NOTHING, el("small", figure.reason)))
+        return el("td", el("span", NOTHING, " ", el("small", figure.reason)), data_label=label)
     return el(
         "td",
         el("span", el("b", percent(figure.value)), el("small", percent_range(figure)), cls="pair"),
         interval_bar(figure),
+        data_label=label,
     )
 
 

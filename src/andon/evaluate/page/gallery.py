@@ -4,10 +4,11 @@ from collections.abc import Collection, Sequence
 
 from andon.evaluate.evaluation import EvaluatedImage, Evaluation
 from andon.evaluate.page.figures import section
-from andon.evaluate.page.markup import Html, el, join, named
+from andon.evaluate.page.markup import Html, el, named
 from andon.evaluate.page.thumbnails import thumbnail
 
 MOST_IN_GALLERY = 12
+_NEARLY_ONE = 0.995
 
 
 def galleries(evaluation: Evaluation) -> list[Html]:
@@ -85,35 +86,38 @@ def _card(image: EvaluatedImage, evaluation: Evaluation) -> Html:
 
 def _single_lines(image: EvaluatedImage) -> list[Html]:
     first = image.answer.ranking[0]
-    true = image.labels[0]
     if image.right:
         second = image.answer.ranking[1]
         return [
-            el("span", el("i", "✓", cls="mark"), el("b", named(true)), _chance(first.probability), cls="line"),
-            el("span", "or ", named(second.label), _chance(second.probability), cls="line quiet"),
+            _line(_mark(right=True), el("b", named(first.label)), chance=first.probability),
+            _line("or ", named(second.label), chance=second.probability, quiet=True),
         ]
+    true = image.labels[0]
     return [
-        el("span", el("i", "✗", cls="mark"), el("b", named(first.label)), _chance(first.probability), cls="line"),
-        el("span", "is ", el("b", named(true)), _chance(image.probability(true)), cls="line"),
+        _line(_mark(right=False), el("b", named(first.label)), chance=first.probability),
+        _line("is ", el("b", named(true)), chance=image.probability(true)),
     ]
 
 
 def _multi_lines(image: EvaluatedImage) -> list[Html]:
-    said: list[Html] = []
+    lines: list[Html] = []
     for label in (*image.labels, *(label for label in image.answered if label not in image.labels)):
-        kind = "✓ " if label in image.labels and label in image.answered else "✗ "
-        what = "missed " if label not in image.answered else "false alarm " if label not in image.labels else ""
-        chance = _chance(image.probability(label))
-        said.append(el("span", el("i", kind, cls="mark"), what, el("b", named(label)), chance, cls="line"))
-    if not said:
+        right = label in image.labels and label in image.answered
+        what = "" if right else "missed " if label in image.labels else "false "
+        lines.append(_line(_mark(right=right), what, el("b", named(label)), chance=image.probability(label)))
+    if not lines:
         top = image.answer.ranking[0]
-        said.append(el("span", "no class; nearest ", named(top.label), _chance(top.probability), cls="line quiet"))
-    return said
+        lines.append(_line("none; nearest ", named(top.label), chance=top.probability, quiet=True))
+    return lines
 
 
-def _chance(probability: float) -> Html:
-    shown = f"{100 * probability:.0f}" if 0.005 <= probability < 0.995 else f"{100 * probability:.1f}"
-    return join([" ", el("em", f"{shown}\u00a0%")])
+def _mark(*, right: bool) -> Html:
+    return el("i", "✓" if right else "✗", cls="mark yes" if right else "mark no")
+
+
+def _line(*said: str, chance: float, quiet: bool = False) -> Html:
+    shown = "> 99" if chance >= _NEARLY_ONE else "< 1" if chance < 1 - _NEARLY_ONE else f"{100 * chance:.0f}"
+    return el("span", el("span", *said), el("em", f"{shown}\u00a0%"), cls="line quiet" if quiet else "line")
 
 
 def _listed(labels: Sequence[str]) -> str:

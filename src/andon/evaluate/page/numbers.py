@@ -1,5 +1,7 @@
 """Figures as people read them."""
 
+import math
+
 from andon.metrics.classification import Interval
 
 _PERCENT = "\u00a0%"
@@ -43,8 +45,8 @@ def duration(seconds: float) -> str:
 
 
 def tiny(value: float) -> str:
-    """A small number written out, without an exponent: 0.00002."""
-    if value == 0:
+    """A small number with two significant digits, without an exponent: 0.000021."""
+    if value <= 0:
         return "0"
-    text = f"{value:.2g}"
-    return text if "e" not in text else f"{value:.12f}".rstrip("0")[: 2 + 12]
+    decimals = max(0, 1 - math.floor(math.log10(value)))
+    return f"{value:.{decimals}f}".rstrip("0").rstrip(".") if decimals else f"{value:.0f}"
