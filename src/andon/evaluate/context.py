@@ -7,7 +7,7 @@ from typing import Literal
 from andon.core.manifest import DatasetStamp, WeightsStamp
 from andon.core.records import Problem
 
-Seen = Literal["never", "chosen_on", "trained_on", "unknown"]
+Seen = Literal["never", "chosen_on", "trained_on", "partly", "unknown"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,7 +44,7 @@ class ReportContext:
         weights: where training started from.
         parity: packaged against trained.
         curves: rows of `metrics.jsonl`: numbers by name, with `epoch` or `step` as the abscissa.
-        machine: what it ran on, in words.
+        machine: what the evaluation ran on, in words.
         command: the command that makes this again.
         notes: further sentences to be read beside the figures.
         created: UTC, ISO 8601.

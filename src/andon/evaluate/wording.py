@@ -27,6 +27,7 @@ def headline(evaluation: Evaluation, context: ReportContext) -> str:
         "never": f"{_photos(metrics.images, 'test ')} that training never saw",
         "chosen_on": f"{_photos(metrics.images, 'validation ')}, which training used to choose the best model",
         "trained_on": f"{_photos(metrics.images, 'training ')}, which the model learned from",
+        "partly": f"{_photos(metrics.images)}, part of which the model learned from",
         "unknown": _photos(metrics.images),
     }[seen_by_training(evaluation, context)]
     how = "names every class right" if metrics.multi_label else "is right"
@@ -79,6 +80,8 @@ def caveats(evaluation: Evaluation, context: ReportContext) -> Iterator[str]:
             "These photos were used to choose the best model, so new photos will do a little worse. "
             "For an honest figure, evaluate a test split."
         )
+    if seen == "partly":
+        yield "The model learned from part of these photos, so new photos will do worse. Evaluate the test split alone."
     if seen == "unknown":
         yield "Andon cannot tell whether training saw some of these photos; if it did, the figures are too good."
     yield from _few(evaluation)

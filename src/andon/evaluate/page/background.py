@@ -31,7 +31,6 @@ def training_section(context: ReportContext) -> Html | None:
     facts = [
         f"recipe {context.preset}" if context.preset else "",
         f"made in {duration(context.seconds)}" if context.seconds is not None else "",
-        f"on {context.machine}" if context.machine else "",
     ]
     said = ", ".join(fact for fact in facts if fact)
     if not charts and not said:
@@ -189,6 +188,7 @@ def repeat_section(context: ReportContext) -> Html | None:
         el("pre", el("code", context.command), tabindex="0", role="region", aria_label="The command")
         if context.command
         else None,
+        el("p", f"Evaluated on {context.machine}.", cls="how") if context.machine else None,
         settings if rows else None,
     )
 

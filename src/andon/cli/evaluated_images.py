@@ -1,0 +1,114 @@
+"""Which images of a dataset `andon evaluate` scores, and what training did with them."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from andon.core.manifest import Manifest
+from andon.core.records import SPLITS, Dataset, ImageRecord, SplitName
+from andon.core.wording import counted
+from andon.datasets import SplitTable, split_dataset, split_records
+from andon.errors import BadData
+from andon.evaluate import EvaluatedSplit, Seen
+
+SPLIT_FILE = "split.json"
+_SEEN: dict[SplitName, Seen] = {"train": "trained_on", "val": "chosen_on", "test": "never"}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Chosen:
+    """The images to score.
+
+    Attributes:
+        records: at least one.
+        split: what they are; `all` where the frozen split does not fit the data.
+        seen: what training did with them.
+        parts: the dataset's images by split, as far as the frozen split knows them.
+        notes: what had to be decided, for the person who asked.
+    """
+
+    records: tuple[ImageRecord, ...]
+    split: EvaluatedSplit
+    seen: Seen
+    parts: Mapping[SplitName, Sequence[ImageRecord]]
+    notes: tuple[str, ...] = ()
+
+
+def choose_images(
+    dataset: Dataset, hashes: Mapping[str, str], manifest: Manifest, run_folder: Path, split: EvaluatedSplit
+) -> Chosen:
+    """The images of `split` as training froze it: from `run_folder`, else drawn again from the bundle's seed.
+
+    Args:
+        dataset: the usable images.
+        hashes: their content hashes.
+        manifest: of the model to evaluate.
+        run_folder: where the run's split table may lie.
+        split: what was asked for.
+
+    Raises:
+        BadData: the split holds no image of the dataset, or the split table is damaged.
+    """
+    kept = _kept_table(run_folder, manifest)
+    table = kept or _drawn_again(dataset, hashes, manifest)
+    if table is None:
+        return _without_table(dataset, split)
+    parts = split_records(dataset, hashes, table)
+    known = sum(1 for image in dataset.images if hashes.get(image.key) in table.assignment)
+    if known == 0:
+        note = "None of these photos is in the split that training froze, so all of them are new to the model."
+        return Chosen(records=dataset.images, split="all", seen="never", parts=parts, notes=(note,))
+    if split == "all":
+        seen: Seen = "partly" if parts["train"] or parts["val"] else "never"
+        return Chosen(records=dataset.images, split="all", seen=seen, parts=parts)
+    if not parts[split]:
+        held = ", ".join(f"{name} {len(parts[name])}" for name in SPLITS)
+        raise BadData(f"the frozen split has no photo of this data for {split} ({held}); ask for another --split")
+    unknown = len(dataset.images) - known
+    left_out = (
+        f"{counted(unknown, 'photo')} of the data came after the split was frozen: left out here, in --split all."
+    )
+    return Chosen(
+        records=parts[split], split=split, seen=_SEEN[split], parts=parts, notes=(left_out,) if unknown else ()
+    )
+
+
+def class_counts(chosen: Chosen, classes: Sequence[str]) -> dict[str, dict[str, int]]:
+    """How many images of each class each split holds; without a frozen split, how many were evaluated."""
+    parts: dict[str, Sequence[ImageRecord]] = {name: part for name, part in chosen.parts.items() if part}
+    if not parts:
+        parts = {"evaluated": chosen.records}
+    counts = {name: Counter(label for image in part for label in image.labels) for name, part in parts.items()}
+    return {label: {name: counts[name][label] for name in parts} for label in classes}
+
+
+def _kept_table(run_folder: Path, manifest: Manifest) -> SplitTable | None:
+    """The run's own table; a table of another run is none."""
+    path = run_folder / SPLIT_FILE
+    if not path.is_file():
+        return None
+    table = SplitTable.load(path)
+    return table if table.hash == manifest.dataset.split_hash else None
+
+
+def _drawn_again(dataset: Dataset, hashes: Mapping[str, str], manifest: Manifest) -> SplitTable | None:
+    """The table drawn anew, if it comes out as the one the model was trained with."""
+    seed = manifest.run.get("split_seed")
+    if not isinstance(seed, int) or isinstance(seed, bool):
+        return None
+    try:
+        table = split_dataset(dataset, hashes, seed=seed)
+    except BadData:  # one class only, say: fine to evaluate, impossible to have trained on
+        return None
+    return table if table.hash == manifest.dataset.split_hash else None
+
+
+def _without_table(dataset: Dataset, split: EvaluatedSplit) -> Chosen:
+    named = tuple(image for image in dataset.images if image.split == split)
+    differs = "This is not the data the model was trained on, or it has changed since, so its frozen split does not fit"
+    if named:
+        note = f"{differs}; the {split} images that the data itself names were evaluated."
+        return Chosen(records=named, split=split, seen="unknown", parts={}, notes=(note,))
+    note = f"{differs}; all {counted(len(dataset.images), 'photo')} were evaluated."
+    return Chosen(records=dataset.images, split="all", seen="unknown", parts={}, notes=(note,))
