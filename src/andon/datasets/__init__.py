@@ -6,6 +6,7 @@ images of each split; `dataset_stamp` says afterwards which images those were.
 
 from andon.datasets.content import ImageFacts, content_hashes, examine_images
 from andon.datasets.duplicates import DuplicateGroup, find_duplicates
+from andon.datasets.inspection import Inspection, inspect_dataset
 from andon.datasets.opening import open_dataset
 from andon.datasets.splits import SplitTable, split_dataset, split_records
 from andon.datasets.stamp import dataset_stamp
@@ -15,11 +16,13 @@ __all__ = [
     "ConflictPolicy",
     "DuplicateGroup",
     "ImageFacts",
+    "Inspection",
     "SplitTable",
     "content_hashes",
     "dataset_stamp",
     "examine_images",
     "find_duplicates",
+    "inspect_dataset",
     "open_dataset",
     "split_dataset",
     "split_records",

@@ -13,6 +13,12 @@ from andon.errors import BadData
 
 ConflictPolicy = Literal["set_aside", "refuse", "keep"]
 
+_OUTCOME: dict[ConflictPolicy, str] = {
+    "set_aside": "all copies are set aside",
+    "refuse": "refused",
+    "keep": "all copies are kept",
+}
+
 
 def usable_images(
     dataset: Dataset,
@@ -38,25 +44,32 @@ def usable_images(
         BadData: no image can be read, or there are contradictions and `conflicts` is `refuse`.
     """
     faults = {facts.key: facts.fault for facts in examine_images(dataset, progress) if facts.fault is not None}
-    problems = unreadable_problems(faults)
+    return without_faulty(dataset, hashes, faults, conflicts)
+
+
+def without_faulty(
+    dataset: Dataset, hashes: Mapping[str, str], faults: Mapping[str, str], conflicts: ConflictPolicy = "set_aside"
+) -> tuple[Dataset, tuple[Problem, ...]]:
+    """`usable_images` where it is known already which image (by key) cannot be used, and why."""
+    unreadable = unreadable_problems(faults)
     if len(faults) == len(dataset.images):
-        raise BadData(f"no image of {dataset.root} can be read; the first: {problems[0].message}")
+        reasons = "\n  ".join(problem.message for problem in unreadable[:10])
+        raise BadData(f"{dataset.root}: none of {counted(len(faults), 'image')} can be used\n  {reasons}")
     readable = [image for image in dataset.images if image.key not in faults]
     contradictions = [group for group in find_duplicates(readable, hashes) if group.conflicting]
-    outcome = {"set_aside": "all copies are set aside", "keep": "all copies are kept", "refuse": "refused"}[conflicts]
-    said = conflict_problems(contradictions, outcome)
+    said = conflict_problems(contradictions, _OUTCOME[conflicts])
     if said and conflicts == "refuse":
         raise BadData(said[0].message)
     out = {key for group in contradictions for key in group.keys} if conflicts == "set_aside" else set()
     images = tuple(image for image in readable if image.key not in out)
     left = {label for image in images for label in image.labels}
-    emptied = [
+    emptied = (
         Problem(code="empty_class", message=f"the class {name!r} has no usable image left, so there is no such class")
         for name in dataset.classes
         if name not in left
-    ]
+    )
     kept = replace(dataset, images=images, classes=tuple(name for name in dataset.classes if name in left))
-    return kept, (*problems, *said, *emptied)
+    return kept, (*unreadable, *said, *emptied)
 
 
 def unreadable_problems(faults: Mapping[str, str]) -> tuple[Problem, ...]:

@@ -37,7 +37,7 @@ def samples(
     }
     text = (
         f"{sample.title}.\n"
-        f"{number:,} images of {len(sample.classes)} classes ({', '.join(sample.classes)}), {size}×{size} pixels, seed {seed}\n"
+        f"{number:,} images of {size}×{size} pixels in {len(sample.classes)} classes: {', '.join(sample.classes)}\n"
         f"  images  {out / 'images'}\n"
         f"  masks   {out / 'masks'}\n"
         f"Next: andon inspect {out}"
