@@ -19,6 +19,13 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
     return folder
 
 
+@pytest.fixture(autouse=True)
+def quick_measurements(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Engines are measured for milliseconds: tests ask whether the choice is right, not whether it is precise."""
+    monkeypatch.setattr("andon.runtime.choice._WARM_UP_S", 0.002)
+    monkeypatch.setattr("andon.runtime.choice._SLICE_S", 0.01)
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The folder of real images and weights beside the checkout (or `$ANDON_SHARED_DATA`)."""

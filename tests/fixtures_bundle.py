@@ -129,8 +129,9 @@ COLOURS: Mapping[str, tuple[int, int, int]] = {"red": (220, 40, 30), "green": (3
 
 
 def tiny_golden(net: TinyNet, spec: InputSpec) -> tuple[GoldenImage, ...]:
-    """One golden photo of each class with the logits of `net`."""
+    """A golden photo of each class and one of no colour, where the model is in doubt and so every error shows."""
     photos = {f"{name}/초록 {name}.jpg": photo_bytes(rgb) for name, rgb in COLOURS.items()}
+    photos["grey.png"] = photo_bytes((128, 128, 128), kind="PNG")
     return tuple(
         GoldenImage(
             name=name,
