@@ -1,10 +1,12 @@
 """A classifier: normalisation, backbone, dropout, linear head. Pixels in, logits out."""
 
+from collections.abc import Callable, Sequence
+
 import torch
 from torch import Tensor, nn
 
 from andon.core.manifest import Normalisation
-from andon.models.archs import Backbone
+from andon.models.archs import Backbone, Stage
 
 
 class Classifier(nn.Module):
@@ -17,6 +19,8 @@ class Classifier(nn.Module):
         num_classes: the length of the logits.
         normalisation: what the backbone's weights expect.
         dropout: of the embedding, in training.
+        tap_strides: the embedding also holds mean and deviation over the image of the last features at each of these
+            strides, where the backbone has such a stage: textures that the last layers no longer tell apart.
     """
 
     scale: Tensor
@@ -24,15 +28,25 @@ class Classifier(nn.Module):
     std_c111: Tensor
 
     def __init__(
-        self, built: Backbone, num_classes: int, *, normalisation: Normalisation, dropout: float = 0.0
+        self,
+        built: Backbone,
+        num_classes: int,
+        *,
+        normalisation: Normalisation,
+        dropout: float = 0.0,
+        tap_strides: Sequence[int] = (),
     ) -> None:
         super().__init__()
         self.backbone = built.module
         self.stages = built.stages
-        self.embedding_size = built.embedding_size
+        self._tapped: list[Tensor] = []
+        taps = [stage for stage in last_of_stride(built.stages) if stage.stride in tap_strides and stage.channels]
+        for stage in taps:
+            self.backbone.get_submodule(stage.module).register_forward_hook(self._tap(stage.channels))
+        self.embedding_size = built.embedding_size + 2 * sum(stage.channels for stage in taps)
         self.bgr = normalisation.colour == "BGR"
         self.dropout = nn.Dropout(dropout)
-        self.head = nn.Linear(built.embedding_size, num_classes)
+        self.head = nn.Linear(self.embedding_size, num_classes)
         nn.init.zeros_(self.head.bias)
         nn.init.normal_(self.head.weight, std=0.01)
         self.register_buffer("scale", torch.tensor(float(normalisation.scale)), persistent=False)
@@ -48,8 +62,23 @@ class Classifier(nn.Module):
 
     def embed(self, pixels_bhwc: Tensor) -> Tensor:
         """The pooled embedding [B, D]."""
+        self._tapped.clear()
         embedding: Tensor = self.backbone(self.normalise(pixels_bhwc))
-        return embedding.flatten(1)
+        parts = [embedding.flatten(1), *self._tapped]
+        self._tapped.clear()
+        return torch.cat(parts, dim=1) if len(parts) > 1 else parts[0]
+
+    def _tap(self, channels: int) -> Callable[[nn.Module, object, Tensor], None]:
+        """A hook that keeps mean and deviation over all places of features NCHW, NHWC or [B, N, C]."""
+
+        def keep(_module: nn.Module, _given: object, features: Tensor) -> None:
+            last = features.movedim(1, -1) if features.ndim == 4 and features.shape[1] == channels else features
+            x_bnc = last.flatten(1, -2).float()
+            mean_bc = x_bnc.mean(1)
+            deviation_bc = (x_bnc.square().mean(1) - mean_bc.square()).clamp_min(1e-6).sqrt()
+            self._tapped.extend((mean_bc, deviation_bc))
+
+        return keep
 
     def forward(self, pixels_bhwc: Tensor) -> Tensor:
         """Logits [B, C]."""
@@ -67,3 +96,8 @@ class Embedder(nn.Module):
     def forward(self, pixels_bhwc: Tensor) -> Tensor:
         """The pooled embedding [B, D]."""
         return self.model.embed(pixels_bhwc)
+
+
+def last_of_stride(stages: Sequence[Stage]) -> list[Stage]:
+    """The last stage of each stride, in forward order."""
+    return list({stage.stride: stage for stage in stages}.values())

@@ -21,10 +21,12 @@ class Stage:
     Attributes:
         module: the dotted name of its last module.
         stride: input pixels per feature there, in each direction.
+        channels: features at each place; 0 where that is not known.
     """
 
     module: str
     stride: int
+    channels: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -45,7 +45,9 @@ def _build(request: BuildRequest) -> Backbone:
 def _stages(module: Any) -> tuple[Stage, ...]:  # noqa: ANN401 - timm's models share no typed base
     found = getattr(module, "feature_info", None) or ()
     rows = found if isinstance(found, (list, tuple)) else found.info
-    return tuple(Stage(module=row["module"], stride=int(row["reduction"])) for row in rows)
+    return tuple(
+        Stage(module=row["module"], stride=int(row["reduction"]), channels=int(row["num_chs"])) for row in rows
+    )
 
 
 def _fetch(name: str) -> dict[str, object]:

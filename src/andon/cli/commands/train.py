@@ -1,0 +1,96 @@
+"""`andon train`."""
+
+import re
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from andon.cli.output import JsonFlag, emit, progress
+from andon.errors import BadConfig
+
+_UNITS_S = {"s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+def train(  # noqa: PLR0913 - a command's options are its interface
+    data: Annotated[Path, typer.Argument(help="Folder of class folders, or a CSV table of paths and labels.")],
+    out: Annotated[Path, typer.Option(help="Folder of the run: config, log, checkpoints, report, bundle.")],
+    task: Annotated[str, typer.Option(help="What to train: classification.")] = "classification",
+    preset: Annotated[str, typer.Option(help="fast (seconds), balanced (minutes) or best.")] = "balanced",
+    arch: Annotated[str | None, typer.Option(help="A network's name; else the one the weights are of.")] = None,
+    layers: Annotated[str | None, typer.Option(help="Which parts train: heads, 5+, 4+, 3+ or all.")] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the train images.")] = None,
+    time_limit: Annotated[str | None, typer.Option(help="For the whole command: 90s, 10m, 1h.")] = None,
+    weights: Annotated[str | None, typer.Option(help="A weights file, a folder of them, or none.")] = None,
+    seed: Annotated[int, typer.Option(help="Of weights, order and augmentation.")] = 0,
+    split_seed: Annotated[int, typer.Option(help="Draws train, val and test.")] = 0,
+    settings: Annotated[list[str] | None, typer.Option("--set", help="Any other setting: key=value.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue the run in --out.")] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Train, evaluate, prove and package a model."""
+    from andon.core.settings import with_settings
+    from andon.train.pipeline import TrainRequest
+    from andon.train.pipeline import train as run
+    from andon.train.recipes import RECIPES
+
+    flags = {
+        "task": task,
+        "seed": seed,
+        "data.split_seed": split_seed,
+        "model.arch": arch,
+        "model.layers": layers,
+        "model.weights": weights,
+        "budget.epochs": epochs,
+        "budget.time_limit_s": None if time_limit is None else _seconds(time_limit),
+    }
+    given = [f"{key}={value}" for key, value in flags.items() if value is not None]
+    config = with_settings(RECIPES.get(preset).config(), [*given, *(settings or [])])
+    request = TrainRequest(data=data, out=out, config=config, resume=resume, command=_command())
+    with progress() as listener:
+        result = run(request, listener)
+    evaluation = result.evaluation
+    metrics = evaluation.metrics.to_plain()
+    emit(
+        {
+            "run": str(result.run),
+            "bundle": str(result.bundle),
+            "report": str(result.report),
+            "seconds": round(result.seconds, 2),
+            "stopped": result.stopped,
+            "classes": list(evaluation.classes),
+            "parity": {"max_difference": result.parity.max_difference, "images": result.parity.images},
+            "problems": [{"code": p.code, "message": p.message} for p in result.problems],
+            evaluation.split: {"images": len(evaluation.images), "metrics": metrics},
+        },
+        as_json=as_json,
+        text=_summary(str(evaluation.split), len(evaluation.images), metrics, result.bundle, result.report),
+    )
+
+
+def _summary(split: str, images: int, metrics: dict[str, object], bundle: Path, report: Path) -> str:
+    accuracy = metrics["accuracy"]
+    figure = "no figure"
+    if isinstance(accuracy, dict) and accuracy.get("value") is not None:
+        figure = f"{accuracy['value']:.1%} right (95 % interval {accuracy['low']:.1%} to {accuracy['high']:.1%})"
+    return "\n".join(
+        [
+            f"{figure} on {images} {split} images",
+            f"bundle  {bundle}",
+            f"report  {report}",
+            f"next    andon serve {shlex.quote(str(bundle))}",
+        ]
+    )
+
+
+def _seconds(text: str) -> float:
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smh]?)", text.strip())
+    if match is None or float(match[1]) <= 0:
+        raise BadConfig([f"--time-limit: expected a time such as 90s, 10m or 1h, got {text!r}"])
+    return float(match[1]) * _UNITS_S[match[2] or "s"]
+
+
+def _command() -> str:
+    return "andon " + shlex.join(sys.argv[1:])

@@ -1,0 +1,174 @@
+"""Everything that can be set about a training run. Recipes make these; `--set key=value` changes single values.
+
+`"auto"` and None are resolved in `resolve`, and nowhere else; `RUN/run.json` holds the resolved config.
+"""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from andon.core.image import Fit
+from andon.core.records import TaskName
+
+Auto = Literal["auto"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DataConfig:
+    """What is trained on.
+
+    Attributes:
+        split_seed: draws the split; separate from `TrainConfig.seed`.
+        conflicts: what to do with one picture under two classes.
+        good_classes: classes that mean "nothing wrong here" and so are never a finding.
+        size_wh: the network's input in pixels; None: the arch's own area in the shape of the photos.
+        enlarge: each side is this much longer than the weights were trained at, where `size_wh` is left open.
+        fit: how a photo of another shape is brought to that size.
+    """
+
+    split_seed: int = 0
+    conflicts: Literal["set_aside", "refuse", "keep"] = "set_aside"
+    good_classes: tuple[str, ...] = ()
+    size_wh: tuple[int, int] | None = None
+    enlarge: float = 1.0
+    fit: Fit = "stretch"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModelConfig:
+    """The network.
+
+    Attributes:
+        arch: a network's name; None: the one the weights are of, else `mobilenetv2_100`.
+        weights: a file, a folder, or `none`; None: the weights folder, then the hub.
+        layers: which parts train, see `andon.models.stages`.
+        dropout: of the embedding before the head, 0..1.
+        drop_path: stochastic depth, where the arch has it, 0..1.
+        batch_norm: `train` updates statistics, `frozen` keeps those of the weights; `auto` freezes them where they are
+            folded into the weights or batches are too small for statistics, so that features are not destroyed.
+        tap_strides: the head also sees statistics of the features at these strides, see `Classifier`.
+        head_start: fit the head with the convex solver on the untouched features before anything else trains.
+    """
+
+    arch: str | None = None
+    weights: str | None = None
+    layers: Literal["heads", "5+", "4+", "3+", "all"] = "all"
+    dropout: float = 0.0
+    drop_path: float = 0.0
+    batch_norm: Literal["auto", "train", "frozen"] = "auto"
+    tap_strides: tuple[int, ...] = ()
+    head_start: bool = True
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OptimiserConfig:
+    """The optimiser, by torch's name in lower case.
+
+    Attributes:
+        name: see `andon.train.optimisers.OPTIMISERS`.
+        learning_rate: of the backbone at its highest.
+        head_factor: the head learns this many times faster.
+        weight_decay: on weights; never on biases and norms.
+        momentum: of sgd and rmsprop, and the first beta of the Adam family.
+        clip_norm: gradients longer than this are shortened to it; 0: never.
+    """
+
+    name: str = "adamw"
+    learning_rate: float = 5e-4
+    head_factor: float = 1.0
+    weight_decay: float = 0.02
+    momentum: float = 0.9
+    clip_norm: float = 5.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ScheduleConfig:
+    """How the learning rate moves; see `andon.train.schedules`.
+
+    Attributes:
+        name: `fixed`, `cosine`, `linear`, `polynomial`, `exponential` or `step`.
+        warmup: the share of training in which it rises from nothing.
+        final: the share of the highest rate at which it ends (`exponential`: reached by equal factors).
+        power: of `polynomial`.
+        every: the share of training after which `step` falls, each time by `factor`.
+        factor: see `every`.
+    """
+
+    name: Literal["fixed", "cosine", "linear", "polynomial", "exponential", "step"] = "cosine"
+    warmup: float = 0.05
+    final: float = 0.01
+    power: float = 0.9
+    every: float = 1 / 3
+    factor: float = 0.1
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LossConfig:
+    """What is minimised: cross-entropy, or for multi-label binary cross-entropy.
+
+    Attributes:
+        label_smoothing: 0..1.
+        class_balance: `none`; `weights`: rare classes weigh more in the loss; `sampling`: they are drawn more often.
+    """
+
+    label_smoothing: float = 0.0
+    class_balance: Literal["none", "weights", "sampling"] = "none"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AugmentConfig:
+    """How photos are varied in training; see `andon.train.augmentation`.
+
+    Attributes:
+        strength: of turning, zooming, shifting, brightness, contrast and colour.
+        flip_horizontal, flip_vertical: whether a mirrored photo is as good as the photo.
+    """
+
+    strength: Literal["none", "light", "medium", "strong"] = "medium"
+    flip_horizontal: bool = True
+    flip_vertical: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BudgetConfig:
+    """When training ends.
+
+    Attributes:
+        epochs: passes over the train images; None: as many as show `images_seen` in all.
+        images_seen: see `epochs`; at least 4 and at most 60 epochs come of it.
+        time_limit_s: the schedule is fitted into it; covers the whole command.
+        patience: epochs without improvement on val after which it stops; 0: never.
+    """
+
+    epochs: int | None = None
+    images_seen: int = 8000
+    time_limit_s: float | None = None
+    patience: int = 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainConfig:
+    """A whole training run.
+
+    Attributes:
+        preset: the recipe it came from.
+        method: `fit_head`: frozen backbone, features computed once, a convex solver; `fine_tune`: gradient descent.
+        seed: of weights, order and augmentation.
+        batch_size: images a step.
+        precision: `bf16` computes in mixed precision; `auto` where this machine is faster with it.
+        average: the decay of the running average of weights that is evaluated and kept; 0: none.
+    """
+
+    task: TaskName = "classification"
+    preset: str = "balanced"
+    method: Literal["fit_head", "fine_tune"] = "fine_tune"
+    seed: int = 0
+    batch_size: int = 32
+    precision: Literal["auto", "f32", "bf16"] = "auto"
+    average: float = 0.0
+    data: DataConfig = field(default_factory=DataConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
+    schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    budget: BudgetConfig = field(default_factory=BudgetConfig)

@@ -1,0 +1,76 @@
+"""Fits the head of a prepared network on its frozen features."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from andon.core.progress import Progress
+from andon.core.records import ImageRecord, SplitName
+from andon.export.onnx_graph import export_onnx
+from andon.models.classifier import Embedder
+from andon.train.features import Extractor
+from andon.train.linear_head import LabelledFeatures, LinearHead, fit_head
+
+if TYPE_CHECKING:
+    from andon.train.resolve import Prepared
+
+
+def fit_head_in_place(
+    prepared: "Prepared",
+    splits: Mapping[SplitName, tuple[ImageRecord, ...]],
+    targets: Mapping[SplitName, NDArray[np.float32]],
+    hashes: Mapping[str, str],
+    progress: Progress,
+    *,
+    multi_label: bool,
+) -> LinearHead:
+    """Fits the head and puts it on `prepared.model`.
+
+    Where nothing else will train (`fit_head`), val takes part in the last fit, after it chose the regularisation.
+
+    Args:
+        prepared: the network.
+        splits: train and val images.
+        targets: their classes, zeros and ones [N, C].
+        hashes: key → content hash.
+        progress: hears how far it is.
+        multi_label: see `fit_head`.
+    """
+    config = prepared.config
+    extractor = Extractor(
+        graph=export_onnx(Embedder(prepared.model), prepared.spec.size_wh, ["embedding"]),
+        spec=prepared.spec,
+        hashes=hashes,
+        progress=progress,
+        mirrored_too=config.augment.flip_horizontal,
+    )
+    parts = {split: _labelled(extractor, splits[split], targets[split]) for split in ("train", "val")}
+    progress.say("fitting the head")
+    head = fit_head(
+        parts["train"],
+        parts["val"],
+        multi_label=multi_label,
+        balanced=config.loss.class_balance != "none",
+        include_val=config.method == "fit_head",
+    )
+    with torch.no_grad():
+        prepared.model.head.weight.copy_(torch.from_numpy(head.weight_cd))
+        prepared.model.head.bias.copy_(torch.from_numpy(head.bias_c))
+    return head
+
+
+def _labelled(
+    extractor: Extractor, records: tuple[ImageRecord, ...], targets_nc: NDArray[np.float32]
+) -> LabelledFeatures:
+    """The features of images and their mirror images, with targets."""
+    if not records:
+        return LabelledFeatures(features_nd=np.empty((0, 0), np.float32), targets_nc=targets_nc)
+    plain_nd, mirrored_nd = extractor.embeddings(records)
+    if mirrored_nd is None:
+        return LabelledFeatures(features_nd=plain_nd, targets_nc=targets_nc)
+    return LabelledFeatures(
+        features_nd=np.concatenate([plain_nd, mirrored_nd]), targets_nc=np.concatenate([targets_nc, targets_nc])
+    )

@@ -1,0 +1,362 @@
+"""The whole way from a folder of photos to a proven bundle with a report."""
+
+import platform
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from andon.core.machine import available_cpus, cpu_name
+from andon.core.progress import Progress, Silent
+from andon.core.records import SPLITS, Dataset, ImageRecord, Problem, SplitName
+from andon.core.settings import to_plain
+from andon.datasets import (
+    SplitTable,
+    content_hashes,
+    dataset_stamp,
+    open_dataset,
+    split_dataset,
+    split_records,
+    usable_images,
+)
+from andon.errors import BadConfig, BadData, MissingExtra, did_you_mean
+from andon.evaluate import Evaluation, ParityResult, ReportContext, evaluate_images, write_report
+from andon.runtime.predictor import Predictor
+from andon.tasks.classification import label_matrix, probabilities
+from andon.train.config import TrainConfig
+from andon.train.run_folder import Journal, Logged, RunFolder
+
+if TYPE_CHECKING:
+    from andon.train.resolve import Prepared
+
+_RESERVE_SHARE, _RESERVE_MOST_S = 0.15, 30.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainRequest:
+    """What to train.
+
+    Attributes:
+        data: a dataset of any format.
+        out: the run's folder.
+        config: as the recipe, flags and `--set` left it; a resumed run keeps the config it was begun with.
+        resume: continue the run in `out`.
+        command: how this was asked for, to be written down.
+    """
+
+    data: Path
+    out: Path
+    config: TrainConfig
+    resume: bool = False
+    command: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class TrainResult:
+    """What came of it.
+
+    Attributes:
+        run: the run's folder.
+        bundle: the packaged model.
+        report: the page.
+        evaluation: of the bundle on test, or on val where there is no test image.
+        seconds: from the beginning to the end.
+        stopped: why training ended early, or empty.
+    """
+
+    run: Path
+    bundle: Path
+    report: Path
+    evaluation: Evaluation
+    parity: ParityResult
+    problems: tuple[Problem, ...]
+    seconds: float
+    stopped: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Material:
+    """The data of a run: usable, split and frozen."""
+
+    dataset: Dataset
+    hashes: dict[str, str]
+    table: SplitTable
+    splits: dict[SplitName, tuple[ImageRecord, ...]]
+    problems: tuple[Problem, ...]
+
+    def targets(self, split: SplitName) -> NDArray[np.float32]:
+        """Zeros and ones [N, C] of a split's images."""
+        return label_matrix(self.splits[split], self.dataset.classes)
+
+
+def train(request: TrainRequest, progress: Progress | None = None) -> TrainResult:
+    """Trains, evaluates, proves and packages.
+
+    Raises:
+        UserError: the data, the settings or the weights are wrong, or the folder cannot be written.
+        GateFailed: the packaged model would not answer like the trained one, or training diverged.
+        MissingExtra: torch is not installed.
+    """
+    began = time.monotonic()
+    folder = RunFolder(request.out)
+    config = folder.config() if request.resume else request.config
+    if not request.resume:
+        folder.begin(config, request.command)
+    listener = Logged(progress or Silent(), folder.log_file)
+    material = _gather(request, config, folder, listener)
+    _check_good_classes(config, material.dataset.classes)
+    try:
+        from andon.train.resolve import prepare
+    except ModuleNotFoundError as error:
+        raise MissingExtra("training", "train") from error
+    prepared = prepare(config, material.splits["train"], len(material.dataset.classes))
+    config = prepared.config
+    folder.write({"config": to_plain(config), "weights": to_plain(prepared.start.stamp)})
+    _say_plan(prepared, material, listener)
+    stopped = _fit(prepared, material, folder, listener, began=began, resume=request.resume)
+    return _package(request, prepared, material, folder, listener, began=began, stopped=stopped)
+
+
+def _gather(request: TrainRequest, config: TrainConfig, folder: RunFolder, progress: Progress) -> Material:
+    """Opens the data, sets aside what cannot be used, and freezes or takes up the split."""
+    dataset = open_dataset(request.data, task=config.task)
+    hashes = content_hashes(dataset, progress)
+    usable, set_aside = usable_images(dataset, hashes, config.data.conflicts, progress)
+    if request.resume and folder.split_file.exists():
+        table = SplitTable.load(folder.split_file)
+        if changed := [image.key for image in usable.images if hashes[image.key] not in table.assignment]:
+            raise BadData(
+                f"{request.data} has changed since the run was begun: {len(changed)} images are new, "
+                f"such as {changed[0]}. Begin a new run, or put the data back"
+            )
+    else:
+        table = split_dataset(usable, hashes, seed=config.data.split_seed)
+        table.save(folder.split_file)
+    problems = (*dataset.problems, *set_aside, *table.problems)
+    for problem in problems:
+        progress.say(f"note: {problem.message}")
+    splits = split_records(usable, hashes, table)
+    return Material(dataset=usable, hashes=hashes, table=table, splits=splits, problems=problems)
+
+
+def _check_good_classes(config: TrainConfig, classes: Sequence[str]) -> None:
+    if unknown := [name for name in config.data.good_classes if name not in classes]:
+        raise BadConfig(
+            [f"data.good_classes: there is no class {name!r}. {did_you_mean(name, classes)}" for name in unknown]
+        )
+
+
+def _say_plan(prepared: "Prepared", material: Material, progress: Progress) -> None:
+    config, (width, height) = prepared.config, prepared.spec.size_wh
+    counts = ", ".join(f"{len(material.splits[name])} {name}" for name in SPLITS)
+    progress.say(
+        f"{len(material.dataset.classes)} classes, {counts}; {config.model.arch} from {prepared.start.stamp.source} "
+        f"at {width}×{height}, preset {config.preset}"
+    )
+
+
+def _fit(
+    prepared: "Prepared",
+    material: Material,
+    folder: RunFolder,
+    progress: Progress,
+    *,
+    began: float,
+    resume: bool,
+) -> str:
+    """Trains the model in place; says why it ended early, if it did."""
+    config = prepared.config
+    resuming = resume and (folder.checkpoints / "last.ckpt").is_file()
+    if (config.method == "fit_head" or config.model.head_start) and not resuming:
+        from andon.train.head_fit import fit_head_in_place
+
+        fit_head_in_place(
+            prepared,
+            material.splits,
+            {split: material.targets(split) for split in ("train", "val")},
+            material.hashes,
+            progress,
+            multi_label=material.dataset.multi_label,
+        )
+    if config.method == "fit_head":
+        return ""
+    return _fine_tune(prepared, material, folder, progress, began=began, resume=resume)
+
+
+def _fine_tune(
+    prepared: "Prepared",
+    material: Material,
+    folder: RunFolder,
+    progress: Progress,
+    *,
+    began: float,
+    resume: bool,
+) -> str:
+    from andon.models.stages import freeze
+    from andon.train.batches import PixelStore
+    from andon.train.loop import Loop, Task
+
+    config = prepared.config
+    freeze(prepared.model, config.model.layers)
+    train_store = PixelStore(material.splits["train"], prepared.spec)
+    val_store = PixelStore(material.splits["val"], prepared.spec)
+    batch_size = min(config.batch_size, len(train_store))
+    task = Task(
+        train=train_store,
+        val=val_store,
+        targets_nc=material.targets("train"),
+        multi_label=material.dataset.multi_label,
+        score=_scorer(material),
+        steps=(config.budget.epochs or 1) * -(-len(train_store) // batch_size),
+        deadline_s=_time_for_training(config, began),
+    )
+    rows: list[dict[str, float]] = []
+    loop = Loop(
+        model=prepared.model,
+        config=config,
+        task=task,
+        checkpoints=folder.checkpoints,
+        progress=progress,
+        on_epoch=rows.append,
+    )
+    if resume and loop.resume():
+        progress.say(f"continuing at step {loop.state.step} of {task.steps}")
+    journal = Journal(folder, from_step=loop.state.step)
+    loop.on_epoch = _announcer(journal, config.budget.epochs or 1, progress)
+    try:
+        state = loop.run()
+    finally:
+        journal.close()
+        train_store.close()
+        val_store.close()
+    if state.stopped:
+        progress.say(f"training ended early: {state.stopped}")
+    return state.stopped
+
+
+def _announcer(journal: Journal, epochs: int, progress: Progress) -> Callable[[dict[str, float]], None]:
+    def announce(row: dict[str, float]) -> None:
+        journal.add(row)
+        val = f", val accuracy {row['val_accuracy']:.3f}" if "val_accuracy" in row else ""
+        progress.say(f"epoch {row['epoch']:.0f} of {epochs}: train loss {row['train_loss']:.3f}{val}")
+
+    return announce
+
+
+def _scorer(material: Material) -> Callable[[NDArray[np.float32]], dict[str, float]]:
+    targets_nc = material.targets("val")
+    multi_label = material.dataset.multi_label
+
+    def score(logits_nc: NDArray[np.float32]) -> dict[str, float]:
+        found_nc = np.clip(probabilities(logits_nc, multi_label=multi_label).astype(np.float64), 1e-7, 1 - 1e-7)
+        if multi_label:
+            loss = -(targets_nc * np.log(found_nc) + (1 - targets_nc) * np.log1p(-found_nc)).mean()
+            accuracy = ((found_nc >= 0.5) == (targets_nc > 0.5)).all(axis=1).mean()
+        else:
+            loss = -np.log((found_nc * targets_nc).sum(axis=1)).mean()
+            accuracy = (found_nc.argmax(axis=1) == targets_nc.argmax(axis=1)).mean()
+        return {"loss": float(loss), "accuracy": float(accuracy)}
+
+    return score
+
+
+def _time_for_training(config: TrainConfig, began: float) -> float | None:
+    """What the time limit leaves for the loop: what was used so far and what packaging needs is taken off."""
+    limit_s = config.budget.time_limit_s
+    if limit_s is None:
+        return None
+    reserve_s = min(_RESERVE_MOST_S, _RESERVE_SHARE * limit_s)
+    return max(1.0, limit_s - (time.monotonic() - began) - reserve_s)
+
+
+def _package(
+    request: TrainRequest,
+    prepared: "Prepared",
+    material: Material,
+    folder: RunFolder,
+    progress: Progress,
+    *,
+    began: float,
+    stopped: str,
+) -> TrainResult:
+    """Proves, evaluates, writes the bundle and the report."""
+    from andon.train.package import Trained, bundle_probabilities, prove, write
+
+    splits = material.splits
+    trained = Trained(
+        model=prepared.model,
+        config=prepared.config,
+        classes=material.dataset.classes,
+        multi_label=material.dataset.multi_label,
+        spec=prepared.spec,
+        start=prepared.start,
+        stamp=dataset_stamp(material.dataset, material.hashes, material.table, splits),
+    )
+    proven = prove(trained, splits["val"] or splits["train"][:200], progress)
+    progress.say(proven.parity.sentence())
+    split = next(name for name in ("test", "val", "train") if splits[name])
+    found_nc = bundle_probabilities(trained, proven, splits[split], progress, f"Evaluating on {split}")
+    evaluation = evaluate_images(splits[split], found_nc, trained, split=split)
+    metrics = {"split": split, "images": len(splits[split]), "metrics": evaluation.metrics.to_plain()}
+    manifest = write(trained, proven, metrics, folder)
+    Predictor.open(folder.bundle).close()  # the self-check, and the engine for this machine measured and remembered
+    seconds = time.monotonic() - began
+    parity = ParityResult(
+        max_difference=proven.parity.max_difference, images=proven.parity.images, tolerance=proven.parity.tolerance
+    )
+    context = ReportContext(
+        title=manifest.name,
+        model_name=manifest.name,
+        model_version=manifest.version,
+        arch=manifest.arch,
+        dataset=trained.stamp,
+        class_counts=_class_counts(material),
+        problems=material.problems,
+        preset=prepared.config.preset,
+        seconds=seconds,
+        settings=to_plain(prepared.config),
+        weights=prepared.start.stamp,
+        parity=parity,
+        curves=folder.rows(),
+        machine=f"{cpu_name()}, {available_cpus()} CPUs, Python {platform.python_version()}",
+        command=request.command,
+        created=manifest.created,
+    )
+    page = write_report(folder.report, evaluation, context)
+    folder.write(
+        {
+            "status": "done",
+            "seconds": round(seconds, 2),
+            "stopped": stopped,
+            "dataset": to_plain(trained.stamp),
+            "problems": [to_plain(problem) for problem in material.problems],
+            "parity": to_plain(parity),
+            "engines": {"passed": list(proven.engines), "refused": dict(proven.refused)},
+            split: evaluation.metrics.to_plain(),
+        }
+    )
+    return TrainResult(
+        run=folder.path,
+        bundle=folder.bundle,
+        report=page,
+        evaluation=evaluation,
+        parity=parity,
+        problems=material.problems,
+        seconds=seconds,
+        stopped=stopped,
+    )
+
+
+def _class_counts(material: Material) -> dict[str, dict[str, int]]:
+    """Images of each class in each split."""
+    counts: dict[str, Counter[str]] = {name: Counter() for name in material.dataset.classes}
+    for split, records in material.splits.items():
+        for record in records:
+            for label in record.labels:
+                counts[label][split] += 1
+    return {name: {split: found[split] for split in SPLITS} for name, found in counts.items()}

@@ -1,0 +1,188 @@
+"""Settles what a config leaves open, in one place; what comes out is what `run.json` records."""
+
+import logging
+import math
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+from andon.core.image import InputSpec, read_header, read_image_bytes
+from andon.core.machine import available_cpus
+from andon.core.records import ImageRecord
+from andon.errors import BadConfig, BadImage
+from andon.models.archs import Backbone, BuildRequest, find_arch
+from andon.models.classifier import Classifier
+from andon.models.weights import StartingPoint, find_weights, load_file, load_hub, no_weights, read_sidecar
+from andon.train.config import TrainConfig
+
+DEFAULT_ARCH = "mobilenetv2_100"
+
+_LOG = logging.getLogger(__name__)
+_SAMPLED = 200
+_SAME_SHAPE_SHARE = 0.95
+_SIDE_STEP = 16
+_SMALL_BATCH = 16
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Prepared:
+    """A network ready to train.
+
+    Attributes:
+        config: with nothing left open.
+        model: with its weights.
+        start: where the weights came from.
+        spec: how photos become its input.
+    """
+
+    config: TrainConfig
+    model: Classifier
+    start: StartingPoint
+    spec: InputSpec
+
+
+def prepare(config: TrainConfig, images: Sequence[ImageRecord], num_classes: int) -> Prepared:
+    """Builds the network with its weights and settles every open setting.
+
+    Args:
+        config: as the recipe, flags and `--set` left it.
+        images: the train images.
+        num_classes: from the data.
+
+    Raises:
+        BadConfig: there is no such arch; the nearest are offered.
+        BadWeights: the weights are missing or do not fit; the choices are named.
+    """
+    torch.set_num_threads(available_cpus())
+    torch.manual_seed(config.seed)
+    file = find_weights(config.model.weights, config.model.arch)
+    arch = config.model.arch or (read_sidecar(file).arch if file is not None else DEFAULT_ARCH)
+    if file is None and config.model.arch is None:
+        file = find_weights(config.model.weights, arch)
+    family = find_arch(arch)
+    published = family.build(BuildRequest(name=arch))
+    size_wh = _input_size(config, published, file, images)
+    built = (
+        published
+        if size_wh == published.size_wh and not config.model.drop_path
+        else family.build(BuildRequest(name=arch, size_wh=size_wh, drop_path=config.model.drop_path))
+    )
+    if file is not None:
+        start = load_file(file, built, arch)
+    elif config.model.weights == "none":
+        start = no_weights(built)
+    else:
+        start = load_hub(family, built, arch)
+    model = Classifier(
+        built,
+        num_classes,
+        normalisation=start.normalisation,
+        dropout=config.model.dropout,
+        tap_strides=config.model.tap_strides,
+    )
+    spec = InputSpec(size_wh=size_wh, fit=config.data.fit)
+    settled = _settle(config, arch=arch, size_wh=size_wh, start=start, count=len(images))
+    if settled.precision == "auto":
+        settled = replace(settled, precision=_faster_precision(model, size_wh) if _trains(settled) else "f32")
+    return Prepared(config=settled, model=model, start=start, spec=spec)
+
+
+def _settle(
+    config: TrainConfig, *, arch: str, size_wh: tuple[int, int], start: StartingPoint, count: int
+) -> TrainConfig:
+    batch_size = max(2, min(config.batch_size, count))
+    batch_norm = config.model.batch_norm
+    if batch_norm == "auto":
+        unsafe = start.bn_folded or (start.pretrained and batch_size < _SMALL_BATCH)
+        batch_norm = "frozen" if unsafe else "train"
+    epochs = config.budget.epochs or min(60, max(4, round(config.budget.images_seen / count)))
+    return replace(
+        config,
+        batch_size=batch_size,
+        data=replace(config.data, size_wh=size_wh),
+        model=replace(
+            config.model,
+            arch=arch,
+            batch_norm=batch_norm,
+            head_start=config.model.head_start and start.pretrained,
+        ),
+        budget=replace(config.budget, epochs=epochs),
+    )
+
+
+def _trains(config: TrainConfig) -> bool:
+    return config.method == "fine_tune"
+
+
+def _input_size(
+    config: TrainConfig, published: Backbone, file: Path | None, images: Sequence[ImageRecord]
+) -> tuple[int, int]:
+    """The given size; else the area the weights were trained at, enlarged as asked, in the shape of the photos."""
+    if config.data.size_wh is not None:
+        width, height = config.data.size_wh
+        if not (16 <= width <= 4096 and 16 <= height <= 4096):
+            raise BadConfig([f"data.size_wh: expected 16 to 4096 pixels a side, got {width}×{height}"])
+        return config.data.size_wh
+    if published.fixed_size:
+        return published.size_wh
+    own = (read_sidecar(file).input_size,) * 2 if file is not None else published.size_wh
+    area = own[0] * own[1] * config.data.enlarge**2
+    aspect = _common_aspect(images) or 1.0
+    return _rounded(math.sqrt(area * aspect)), _rounded(math.sqrt(area / aspect))
+
+
+def _rounded(side: float) -> int:
+    return max(2 * _SIDE_STEP, round(side / _SIDE_STEP) * _SIDE_STEP)
+
+
+def _common_aspect(images: Sequence[ImageRecord]) -> float | None:
+    """Width over height of nearly all photos, or None where they differ."""
+    step = max(1, len(images) // _SAMPLED)
+    shapes: Counter[float] = Counter()
+    for image in images[::step]:
+        try:
+            width, height = read_header(read_image_bytes(image.path)).size_wh
+        except BadImage:
+            continue  # what cannot be read was already said; it has no say in the shape
+        shapes[round(width / height, 2)] += 1
+    if not shapes:
+        return None
+    aspect, count = shapes.most_common(1)[0]
+    return aspect if count >= _SAME_SHAPE_SHARE * shapes.total() else None
+
+
+def _faster_precision(model: Classifier, size_wh: tuple[int, int]) -> Literal["f32", "bf16"]:
+    """`bf16` where a training step in mixed precision is faster on this machine, else `f32`; measured."""
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    width, height = size_wh
+    pixels = torch.zeros(8, height, width, 3, dtype=torch.uint8, device=device)
+    probe = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    kept = {name: tensor.clone() for name, tensor in probe.state_dict().items()}
+    try:
+        took = {name: _step_seconds(probe, pixels, device, bf16=name == "bf16") for name in ("f32", "bf16")}
+    except RuntimeError as error:
+        _LOG.info("bf16 is not possible here: %s", error)
+        return "f32"
+    finally:
+        probe.load_state_dict(kept)
+        probe.zero_grad(set_to_none=True)
+    return "bf16" if took["bf16"] < 0.9 * took["f32"] else "f32"
+
+
+def _step_seconds(model: Classifier, pixels: torch.Tensor, device: str, *, bf16: bool) -> float:
+    model.train()
+    best = math.inf
+    for _ in range(3):
+        began = time.perf_counter()
+        with torch.autocast(device, torch.bfloat16, enabled=bf16):
+            loss = model(pixels).float().square().mean()
+        loss.backward()
+        if device == "cuda":
+            torch.cuda.synchronize()
+        best = min(best, time.perf_counter() - began)
+    return best
