@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from andon.core.manifest import Decision
 from andon.core.records import ImageRecord, SplitName
+from andon.core.wording import counted
 from andon.errors import BadData
 from andon.metrics.classification import ClassificationMetrics, classification_metrics
 from andon.tasks.classification import Answer, class_indices, decode, label_matrix
@@ -174,7 +175,7 @@ def check_classes(records: Sequence[ImageRecord], classes: Sequence[str]) -> Non
     carried = Counter(label for record in records for label in record.labels)
     unknown = sorted(carried.keys() - set(classes))
     if unknown:
-        named = ", ".join(f"{name!r} ({carried[name]} images)" for name in unknown)
+        named = ", ".join(f"{name!r} ({counted(carried[name], 'image')})" for name in unknown)
         raise BadData(
             f"the data has classes this model does not know: {named}. The model knows: {', '.join(classes)}. "
             "Rename the classes of the data, or train a model that has them."

@@ -44,7 +44,7 @@ def key_figures(evaluation: Evaluation) -> Html:
             rows.append(("Right when sure", "of the other photos, the answer is right", found.right_when_sure))
     table = el(
         "table",
-        el("caption", "Figures over all photos. The true figure lies in the pale part of the bar, 19 times in 20."),
+        el("caption", "Figures over all photos. The true figure lies in the faded part of the bar, 19 times in 20."),
         el("thead", el("tr", _head("Figure"), _head("Share", "num"), _head("0 to 100 %"), _head("Between", "num"))),
         el("tbody", *(_figure_row(*row) for row in rows)),
         cls="figures",
@@ -220,7 +220,7 @@ def trust_section(metrics: ClassificationMetrics) -> Html:
     rows = [
         el(
             "tr",
-            el("th", f"{one.low:.0%} to {one.high:.0%}", scope="row"),
+            el("th", f"{100 * one.low:.0f}\u2013{100 * one.high:.0f}\u00a0%", scope="row"),
             el("td", f"{one.count:,}", cls="num"),
             el("td", percent(one.probability), cls="num"),
             el("td", percent(one.right.value), cls="num"),
@@ -247,7 +247,7 @@ def trust_section(metrics: ClassificationMetrics) -> Html:
         "trust",
         "How sure is it, and rightly so?",
         el("p", calibration_sentence(metrics)),
-        el("div", reliability_diagram(metrics.reliability), el("div", table, cls="beside"), cls="columns"),
+        el("div", reliability_diagram(metrics.reliability), el("div", scroll(table, "Answers by probability"), cls="beside"), cls="columns"),
         losses,
     )
 
