@@ -1,9 +1,10 @@
 """Dealing images out to splits so that every split has its share of every class.
 
 After Sechidis, Tsoumakas and Vlahavas, "On the Stratification of Multi-label Data" (ECML PKDD 2011): rare classes are
-dealt first, each unit to the split that still lacks most of its rarest class. Here classes are ordered once, what
-remains after whole shares is given to the split that lacks most images overall, and counts are whole numbers, so that
-every machine deals alike. Ungrouped single-label images end within one image of the exact share in every class.
+dealt first, each unit to the split that still lacks most of its rarest class. Here classes are ordered once; what
+remains when every split has its whole share is dealt at the end, to the splits that lack most images overall; and
+counts are whole numbers, so that every machine deals alike. Ungrouped single-label images end within one image of the
+exact share in every class.
 """
 
 import hashlib
@@ -98,9 +99,25 @@ class _Lack:
         self.in_train: set[str] = set()
         self.chosen: dict[str, SplitName] = {}
 
-    def place(self, unit: Unit, stratum: str) -> None:
-        """Deals one unit: to train while train lacks one of its classes wholly, else where most is lacking."""
-        split = "train" if not self.in_train.issuperset(unit.labels) else self._neediest(unit, stratum)
+    def must_go_to(self, unit: Unit, stratum: str) -> SplitName | None:
+        """Train while it lacks one of the unit's classes wholly, or the split that lacks a whole unit of `stratum`."""
+        if not self.in_train.issuperset(unit.labels):
+            return "train"
+        lacks = self.of_class[stratum]
+        most = max(lacks, key=lambda split: (lacks[split], self.overall[split]))
+        return most if lacks[most] >= unit.labels[stratum] * self.whole else None
+
+    def best_for(self, unit: Unit, stratum: str) -> SplitName:
+        """Of the splits that lack a part of `stratum`, the one that lacks most images overall."""
+        must = self.must_go_to(unit, stratum)
+        if must is not None:
+            return must
+        lacks = self.of_class[stratum]
+        lacking = [split for split, lack in lacks.items() if lack > 0] or list(lacks)
+        return max(lacking, key=lambda split: (self.overall[split], lacks[split]))
+
+    def place(self, unit: Unit, split: SplitName) -> None:
+        """Deals one unit to a split."""
         self.chosen[unit.identity] = split
         self.overall[split] -= len(unit.images) * self.whole
         for name, number in unit.labels.items():
@@ -112,14 +129,6 @@ class _Lack:
         """How far the deal ended from the exact shares."""
         return sum(abs(lack) for lacks in (*self.of_class.values(), self.overall) for lack in lacks.values())
 
-    def _neediest(self, unit: Unit, stratum: str) -> SplitName:
-        lacks = self.of_class[stratum]
-        most = max(lacks, key=lambda split: (lacks[split], self.overall[split]))
-        if lacks[most] >= unit.labels[stratum] * self.whole:
-            return most
-        open_splits = [split for split, lack in lacks.items() if lack > 0] or [most]
-        return max(open_splits, key=lambda split: (self.overall[split], lacks[split]))
-
 
 def _deal(units: Collection[Unit], weights: Mapping[SplitName, int], salt: str) -> _Lack:
     frequency = Counter(name for unit in units for name in unit.labels)
@@ -127,9 +136,16 @@ def _deal(units: Collection[Unit], weights: Mapping[SplitName, int], salt: str) 
     for unit in units:
         strata.setdefault(min(unit.labels, key=lambda name: (frequency[name], name)), []).append(unit)
     lack = _Lack(units, weights)
+    left_over: list[tuple[Unit, str]] = []
     for name in sorted(strata, key=lambda name: (frequency[name], name)):
         for unit in sorted(strata[name], key=lambda unit: _shuffled(salt, unit)):
-            lack.place(unit, name)
+            split = lack.must_go_to(unit, name)
+            if split is None:
+                left_over.append((unit, name))
+            else:
+                lack.place(unit, split)
+    for unit, name in left_over:
+        lack.place(unit, lack.best_for(unit, name))
     return lack
 
 
