@@ -15,7 +15,8 @@ class ServerMetrics:
     content_type = CONTENT_TYPE_LATEST
 
     def __init__(self) -> None:
-        disable_created_metrics()  # a time stamp per series that doubles the page and answers no question
+        # A time stamp per series would double the page and answer no question.
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         self._registry = CollectorRegistry()
         ProcessCollector(registry=self._registry)
         self.requests = Counter("andon_requests", "Requests answered.", ("route", "status"), registry=self._registry)

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import importlib.util
 import signal
 import socket
@@ -40,9 +41,11 @@ def run_server(app: FastAPI, listener: socket.socket, *, on_ready: Callable[[str
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,  # nothing here asks for the client's address or scheme
         timeout_keep_alive=65,  # above the 60 s of usual proxies, so that they close first
         timeout_graceful_shutdown=max(1, round(service.settings.drain_limit_s)),
     )
+    gc.freeze()  # what start-up made stays: the collector need not walk it again and again
     _Server(config, service, on_ready=lambda: on_ready(url_of(listener))).run(sockets=[listener])
 
 

@@ -1,0 +1,1 @@
+"""What this machine reaches: one file per question, each with a `run()`. Start with `python -m bench [NAME...]`."""

@@ -1,0 +1,43 @@
+"""`python -m bench._bare_loop BUNDLE SECONDS < picture`: decode and infer on every core, with nothing around it."""
+
+import json
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+
+from andon.core.machine import available_cpus
+from andon.runtime.predictor import Predictor
+
+
+def main() -> None:
+    picture = sys.stdin.buffer.read()
+    with Predictor.open(Path(sys.argv[1]), purpose="throughput") as predictor:
+        _loop(predictor, picture, 0.5)
+        began_cpu_s = time.process_time()
+        count, wall_s = _loop(predictor, picture, float(sys.argv[2]))
+        cpu_s = time.process_time() - began_cpu_s
+    print(json.dumps({"per_s": count / wall_s, "cpu_s": cpu_s / count}))
+
+
+def _loop(predictor: Predictor, picture: bytes, seconds: float) -> tuple[int, float]:
+    counts = [0] * available_cpus()
+    began = time.perf_counter()
+
+    def work(mine: int) -> None:
+        while time.perf_counter() - began < seconds:
+            predictor.logits(predictor.prepare(picture)[np.newaxis])
+            counts[mine] += 1
+
+    threads = [threading.Thread(target=work, args=(n,)) for n in range(len(counts))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return sum(counts), time.perf_counter() - began
+
+
+if __name__ == "__main__":
+    main()
