@@ -6,6 +6,7 @@ from typing import Any
 
 from andon.evaluate.context import ReportContext, Seen
 from andon.evaluate.evaluation import EvaluatedImage, Evaluation
+from andon.evaluate.lamp import lamp
 from andon.evaluate.wording import caveats, headline, seen_by_training
 from andon.metrics.classification import ClassMetrics, Confusion
 
@@ -20,6 +21,7 @@ def report_facts(evaluation: Evaluation, context: ReportContext) -> dict[str, An
     there are more than 20 the 20 most probable and the true ones.
     """
     metrics = evaluation.metrics
+    found = lamp(evaluation)
     seen: Seen = seen_by_training(evaluation, context)
     return {
         "schema": FACTS_SCHEMA,
@@ -34,6 +36,7 @@ def report_facts(evaluation: Evaluation, context: ReportContext) -> dict[str, An
         "multi_label": metrics.multi_label,
         "decision": _plain(evaluation.decision),
         "metrics": metrics.to_plain(),
+        "lamp": None if found is None else {name: getattr(found, name).to_plain() for name in found.__slots__},
         "per_class": [_class(one) for one in metrics.per_class],
         "confusion": [] if metrics.confusion is None else _confusion(metrics.confusion, metrics.classes),
         "reliability": [_plain(one) for one in metrics.reliability],

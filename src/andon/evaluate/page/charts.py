@@ -1,5 +1,6 @@
 """Drawings: inline SVG that takes its colours from the page's style, so that light, dark and print all work."""
 
+import math
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
@@ -7,6 +8,8 @@ from andon.evaluate.page.markup import Html, el, join, number
 from andon.metrics.classification import Interval, ReliabilityBin
 
 _SQUARES = 100
+_LEAST_SPREAD = 1e-4
+_NOTHING = 1e-12
 
 
 def interval_bar(interval: Interval) -> Html | None:
@@ -146,23 +149,16 @@ def line_chart(series: Series, *, x_name: str, y_name: str) -> Html:
 
 def _ticks(low: float, high: float) -> list[float]:
     """About five round values that hold `low` and `high` between them."""
-    spread = high - low or abs(high) or 1.0
+    largest = max(abs(low), abs(high))
+    spread = high - low
+    if spread <= largest * _LEAST_SPREAD:  # a flat line: its own size gives the scale
+        spread = largest if largest > _NOTHING else 1.0
     rough = spread / 4
-    power = 10.0 ** (len(f"{int(rough)}") - 1 if rough >= 1 else -_leading_zeros(rough))
+    power = 10.0 ** math.floor(math.log10(rough))
     step = next(power * factor for factor in (1, 2, 2.5, 5, 10) if power * factor >= rough * 0.999)
-    first = int(low // step)
-    ticks = [first * step]
-    while ticks[-1] < high - step * 1e-9 or len(ticks) < 2:
-        ticks.append((first + len(ticks)) * step)
-    return [float(f"{tick:.10g}") for tick in ticks]
-
-
-def _leading_zeros(value: float) -> int:
-    zeros = 0
-    while value < 1 and zeros < 12:
-        value *= 10
-        zeros += 1
-    return zeros
+    first = math.floor(low / step)
+    last = max(first + 1, math.ceil(high / step - 1e-6))
+    return [float(f"{place * step:.10g}") for place in range(first, last + 1)]
 
 
 def _apart(heights: Sequence[float], gap: float = 15.0) -> list[float]:

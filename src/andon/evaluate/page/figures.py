@@ -247,7 +247,12 @@ def trust_section(metrics: ClassificationMetrics) -> Html:
         "trust",
         "How sure is it, and rightly so?",
         el("p", calibration_sentence(metrics)),
-        el("div", reliability_diagram(metrics.reliability), el("div", scroll(table, "Answers by probability"), cls="beside"), cls="columns"),
+        el(
+            "div",
+            reliability_diagram(metrics.reliability),
+            el("div", scroll(table, "Answers by probability"), cls="beside"),
+            cls="columns",
+        ),
         losses,
     )
 
