@@ -16,7 +16,7 @@ _HINTS = {"f32": "f32", "bf16": "bf16", "int8": "f32"}
 
 
 # OpenVINO 2026.4's Python binding sets itself up at the first use of a tensor, and stands still for ever when two
-# threads come to that point together. So sessions are made one after another, and each is used once before it is shared.
+# threads come to that point together. So sessions are made one at a time, and each is used before it is shared.
 _ONE_AT_A_TIME = threading.Lock()
 
 
