@@ -116,3 +116,11 @@ def test_nothing_there_and_nothing_said_is_all_right_and_no_f1() -> None:
     assert found.macro_f1.value is None
     assert found.micro_f1 is not None
     assert found.micro_f1.reason == "no image carries a class and none was answered"
+
+
+def test_order_of_images_does_not_matter() -> None:
+    labels, probabilities = draw_case(8, 50)
+    turned = np.random.default_rng(1).permutation(50)
+    first, second = measure(labels, probabilities).to_plain(), measure(labels[turned], probabilities[turned]).to_plain()
+    for name in first.keys() - {"top5"}:
+        assert first[name] == pytest.approx(second[name], rel=1e-9)

@@ -151,7 +151,7 @@ def _ticks(low: float, high: float) -> list[float]:
     """About five round values that hold `low` and `high` between them."""
     largest = max(abs(low), abs(high))
     spread = high - low
-    if spread <= largest * _LEAST_SPREAD:  # a flat line: its own size gives the scale
+    if spread <= max(largest * _LEAST_SPREAD, _NOTHING):  # a flat line: its own size gives the scale
         spread = largest if largest > _NOTHING else 1.0
     rough = spread / 4
     power = 10.0 ** math.floor(math.log10(rough))

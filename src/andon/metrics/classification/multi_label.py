@@ -21,6 +21,7 @@ from andon.metrics.intervals import (
 
 _TINIEST = np.finfo(np.float64).eps
 _MEANS = 3
+_KEYS = 16  # classes that are enough to tell images apart
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -63,6 +64,9 @@ def multi_label_metrics(
     resamples: int,
 ) -> ClassificationMetrics:
     """Measures answers of any number of classes per image: those whose probability reaches their threshold."""
+    # By their probabilities, so that resampling does not depend on the order images came in.
+    order = np.lexsort((*true_nc.T[:_KEYS], *probabilities_nc.T[:_KEYS]))
+    true_nc, probabilities_nc = true_nc[order], probabilities_nc[order]
     answered_nc = (probabilities_nc >= thresholds_c).astype(np.float64)
     images, num_classes = true_nc.shape
     features = _features(true_nc, answered_nc, probabilities_nc)

@@ -63,7 +63,7 @@ def single_label_metrics(
 ) -> ClassificationMetrics:
     """Measures answers of one class per image; the answer is the most probable class, the first of equals."""
     answered_n = probabilities_nc.argmax(axis=1)
-    order = np.argsort(true_n * len(classes) + answered_n, kind="stable")
+    order = _order(true_n, answered_n, probabilities_nc)
     true_n, answered_n, probabilities_nc = true_n[order], answered_n[order], probabilities_nc[order]
     cell_n = true_n * len(classes) + answered_n
     cells, starts = np.unique(cell_n, return_index=True)
@@ -103,6 +103,14 @@ def single_label_metrics(
         reliability=bins,
         seed=seed,
         resamples=resamples,
+    )
+
+
+def _order(true_n: NDArray[np.int64], answered_n: NDArray[np.int64], probabilities_nc: Floats) -> NDArray[np.int64]:
+    """By confusion cell, then by probabilities, so that resampling does not depend on the order images came in."""
+    of_true = probabilities_nc[np.arange(len(true_n)), true_n]
+    return np.lexsort(
+        (np.square(probabilities_nc).sum(axis=1), probabilities_nc.max(axis=1), of_true, answered_n, true_n)
     )
 
 
