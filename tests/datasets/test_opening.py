@@ -37,6 +37,11 @@ def test_a_missing_folder_offers_its_neighbour(tmp_path: Path) -> None:
         open_dataset(tmp_path / "no" / "such", format_name="class_folders")
 
 
+def test_a_path_that_is_too_long_to_be_one(tmp_path: Path) -> None:
+    with pytest.raises(BadData, match="cannot be opened|no such file or folder"):
+        open_dataset(tmp_path / ("x" * 5000))
+
+
 def test_an_empty_folder_says_what_was_expected(tmp_path: Path) -> None:
     with pytest.raises(BadData, match=r"is an empty folder\. Expected one of") as refused:
         open_dataset(tmp_path)

@@ -136,6 +136,17 @@ def test_linked_folders_are_followed_once(tmp_path: Path) -> None:
     assert set(labels(read(root, ReadOptions()))) == {"ok/2.jpg", "ok/linked/1.jpg", "bad/3.jpg"}
 
 
+def test_links_that_lead_nowhere_stay_in_to_be_named(tmp_path: Path) -> None:
+    picture(tmp_path / "ok" / "1.jpg", 1)
+    picture(tmp_path / "bad" / "1.jpg", 2)
+    try:
+        (tmp_path / "ok" / "gone.jpg").symlink_to(tmp_path / "nothing.jpg")
+        (tmp_path / "ok" / "self.jpg").symlink_to(tmp_path / "ok" / "self.jpg")
+    except OSError:
+        pytest.skip("links cannot be made here")
+    assert set(labels(read(tmp_path, ReadOptions()))) == {"ok/1.jpg", "ok/gone.jpg", "ok/self.jpg", "bad/1.jpg"}
+
+
 def test_a_name_that_is_no_text_is_left_out_and_said(tmp_path: Path) -> None:
     picture(tmp_path / "ok" / "1.jpg", 1)
     picture(tmp_path / "bad" / "1.jpg", 2)

@@ -106,6 +106,7 @@ def test_absolute_paths_are_their_own_keys(root: Path) -> None:
         ('path,label\nimg/0.jpg,a\n"img/1.jpg,b\n', "line 3: not valid CSV"),
         ("path,label\nimg/9.jpg,a\nimg/8.jpg,b", r"2 images, of which none exists .* 'img/9\.jpg' in line 2"),
         ("path,label\n", "0 images"),
+        (f"path,label\n{'x' * 5000}.jpg,a", "1 image, of which none exists"),
     ],
 )
 def test_refusals_name_the_line_and_the_cause(root: Path, text: str, expected: str) -> None:

@@ -15,6 +15,14 @@ _NAME_CELLS = 40
 _SHOWN = 10
 # What the reasons of single images already say at length.
 _SAID_BY_IMAGE = frozenset({"unreadable"})
+_MODES = {
+    "1": "black and white",
+    "L": "grey",
+    "LA": "grey with alpha",
+    "P": "palette",
+    "RGBA": "RGB with alpha",
+    "I;16": "grey of 16 bits",
+}
 
 
 def inspection_text(inspection: Inspection) -> str:
@@ -74,7 +82,7 @@ def _images(inspection: Inspection) -> list[str]:
     rows += [
         ("shape", f"width by height {_range(sizes.aspect, '{:.2f}')}"),
         ("kinds", _counts({name.upper(): number for name, number in inspection.kinds.items()})),
-        ("pixels", _counts(inspection.modes)),
+        ("pixels", _counts({_MODES.get(name, name): number for name, number in inspection.modes.items()})),
         ("files", f"{_bytes(sizes.file_bytes.median)} in the middle, {_bytes(sizes.file_bytes.greatest)} at most"),
     ]
     if inspection.turned:

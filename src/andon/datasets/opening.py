@@ -41,10 +41,12 @@ def _recognise(path: Path) -> tuple[Format, ...]:
 
 
 def _refuse_missing(path: Path) -> None:
-    if path.exists():
-        return
-    parent = path.parent
-    beside = [child.name for child in parent.iterdir()] if parent.is_dir() else []
+    try:
+        if path.exists():
+            return
+        beside = [child.name for child in path.parent.iterdir()] if path.parent.is_dir() else []
+    except OSError as error:
+        raise BadData(f"{path} cannot be opened: {error.strerror or error}") from error
     near = f" {did_you_mean(path.name, beside)}" if beside else ""
     raise BadData(f"there is no dataset at {path}: no such file or folder.{near}")
 

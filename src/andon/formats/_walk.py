@@ -40,7 +40,8 @@ class Found:
         """What was found and not taken for an image."""
         problems = []
         if self.others:
-            message = f"{counted(len(self.others), 'file is', 'files are')} no images: {listed(self.others, first=3)}"
+            number = counted(len(self.others), "file is no image", "files are no images")
+            message = f"{number}, left out: {listed(self.others, first=3)}"
             problems.append(Problem(code="not_an_image", message=message, keys=tuple(self.others)))
         if self.unnameable:
             message = (
@@ -57,7 +58,7 @@ def subfolders(folder: Path) -> list[Path]:
     Raises:
         BadData: the folder cannot be listed, or a name in it is no valid text.
     """
-    found = [Path(entry.path) for entry in _entries(folder) if entry.is_dir() and not _is_program_folder(entry.name)]
+    found = [Path(entry.path) for entry in _entries(folder) if _is_folder(entry) and not _is_program_folder(entry.name)]
     for child in found:
         if not is_text(child.name):
             raise BadData(f"the folder name {as_text(child.name)!r} in {folder} is not valid UTF-8; rename it")
@@ -114,6 +115,13 @@ def as_text(name: str) -> str:
     return name.encode("utf-8", "backslashreplace").decode()
 
 
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that leads to itself: a broken file, named when it is opened
+        return False
+
+
 def _is_program_folder(name: str) -> bool:
     return name.startswith(".") or name in _PROGRAM_FOLDERS
 
@@ -136,7 +144,7 @@ def _files(folder: Path, *, deep: bool) -> Iterator[tuple[str, Path]]:
             continue
         seen.add(real)
         for entry in _entries(current):
-            if not entry.is_dir():
+            if not _is_folder(entry):
                 yield prefix + entry.name, Path(entry.path)
             elif deep and not _is_program_folder(entry.name):
                 stack.append((f"{prefix}{entry.name}/", Path(entry.path)))

@@ -186,7 +186,7 @@ def _resolve(reading: _Reading, line: int, written: str) -> tuple[str, Path]:
     if not written:
         reading.wrong.append(f"line {line}: the path is empty")
         return "", reading.root
-    key = written.replace("\\", "/") if os.sep == "\\" or not (reading.root / written).exists() else written
+    key = written.replace("\\", "/") if os.sep == "\\" or not _is_file(reading.root / written) else written
     if Path(key).is_absolute():
         path = Path(key)
     else:
@@ -197,10 +197,17 @@ def _resolve(reading: _Reading, line: int, written: str) -> tuple[str, Path]:
             )
             return "", reading.root
         path = reading.root / key
-    if not path.is_file():
+    if not _is_file(path):
         reading.missing.append((line, key))
         return "", reading.root
     return key, path
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # such as a name that is too long to be one
+        return False
 
 
 def _labels(entry: str, *, several: bool) -> tuple[str, ...]:

@@ -22,7 +22,8 @@ class SampleOptions:
     Attributes:
         images_per_class: at least 1.
         size_px: width and height of each image, at least 64.
-        seed: the same seed draws the same files, byte for byte; the first images of a larger set are the smaller set.
+        seed: the same seed draws the same files, byte for byte (under the same numpy and Pillow); a larger set begins
+            with the smaller one.
     """
 
     images_per_class: int = 60
