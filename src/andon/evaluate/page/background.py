@@ -52,6 +52,7 @@ def _charts(rows: Sequence[Mapping[str, object]]) -> Iterator[tuple[str, str, st
             value = _figure(row, name)
             if value is not None and not any(word in name.lower() for word in _NOT_CURVES):
                 lines.setdefault(_in_words(name), []).append((float(place) if at is None else at, value))
+    lines = {name: line for name, line in lines.items() if len(line) > 1}  # one point is no curve
     losses = {name: line for name, line in lines.items() if any(word in name.lower() for word in _LOSS_WORDS)}
     shares = {
         name: line
