@@ -38,7 +38,7 @@ def test_a_missing_folder_offers_its_neighbour(tmp_path: Path) -> None:
 
 
 def test_a_path_that_is_too_long_to_be_one(tmp_path: Path) -> None:
-    with pytest.raises(BadData, match="cannot be opened|no such file or folder"):
+    with pytest.raises(BadData, match=r"cannot be opened|no such file or folder"):
         open_dataset(tmp_path / ("x" * 5000))
 
 
