@@ -4,10 +4,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from andon.core.wording import counted
 from andon.evaluate.evaluation import Evaluation
 from andon.evaluate.lamp import lamp
 from andon.evaluate.page.charts import interval_bar, reliability_diagram
-from andon.evaluate.page.markup import Html, el, join, named
+from andon.evaluate.page.markup import Html, el, join, language_of, named
 from andon.evaluate.page.numbers import NOTHING, percent, percent_range, plain, plain_range
 from andon.evaluate.wording import calibration_sentence
 from andon.metrics.classification import ClassificationMetrics, ClassMetrics, Confusion, Interval
@@ -114,7 +115,7 @@ def class_table(metrics: ClassificationMetrics) -> Html:
 
 
 def _class_row(one: ClassMetrics, heads: Sequence[str]) -> Html:
-    labels = iter(heads[1:])
+    labels = iter(head.partition(" (")[0] for head in heads[1:])
     cells = [_number_cell(f"{one.support:,}", next(labels))]
     cells += [_share_cell(figure, next(labels)) for figure in (one.recall, one.precision, one.f1)]
     if one.average_precision is not None:
@@ -149,7 +150,14 @@ def confusion_section(metrics: ClassificationMetrics) -> Html | None:
         said: Html = el("p", "No class was taken for another.")
     else:
         true, answered, count, of = worst[0]
-        said = el("p", "Most often, ", named(true), " was taken for ", named(answered), f": {count} of {of:,} photos.")
+        said = el(
+            "p",
+            "Most often, ",
+            named(true),
+            " was taken for ",
+            named(answered),
+            f": {count:,} of {counted(of, 'photo')}.",
+        )
     if len(metrics.classes) > _MOST_IN_MATRIX:
         return section("confusion", "What is taken for what", said, _confusion_list(worst))
     return section(
@@ -191,9 +199,7 @@ def _confusion_list(worst: Sequence[tuple[str, str, int, int]]) -> Html:
 
 def _matrix(confusion: Confusion, classes: Sequence[str]) -> Html:
     upright = len(classes) <= _STRAIGHT_HEADS and max(map(len, classes)) <= 12
-    heads = [
-        el("th", el("span", named(name)), scope="col", cls="straight" if upright else "turned") for name in classes
-    ]
+    heads = [el("th", el("span", named(name)), scope="col", cls=None if upright else _turn(name)) for name in classes]
     rows = [
         el("tr", el("th", named(name), scope="row"), *(_cell(confusion, row, column) for column in range(len(classes))))
         for row, name in enumerate(classes)
@@ -207,10 +213,15 @@ def _matrix(confusion: Confusion, classes: Sequence[str]) -> Html:
     )
 
 
+def _turn(name: str) -> str:
+    """Latin letters lie on their side in a narrow column; Korean and Chinese ones stand on each other."""
+    return "turned" if language_of(name) is None else "stacked"
+
+
 def _cell(confusion: Confusion, row: int, column: int) -> Html:
     count, share = int(confusion.counts[row, column]), float(confusion.share[row, column])
     if count == 0:
-        return el("td", el("span", "0", cls="zero"), cls="right" if row == column else None)
+        return el("td", el("span", "0", cls="zero"))
     cls = ("right" if row == column else "wrong") + (" strong" if share >= _DARK_CELL else "")
     return el("td", el("b", f"{count:,}"), el("small", f"{share:.0%}"), cls=cls, style=f"--share:{6 + 94 * share:.0f}%")
 

@@ -36,7 +36,18 @@ def join(parts: Iterable[str | None]) -> Html:
 
 def named(name: str) -> Html:
     """A name that people gave: kept apart from the text's direction, and in the glyphs of its own script."""
-    return el("bdi", name, lang=_language(name))
+    return el("bdi", name, lang=language_of(name))
+
+
+def language_of(name: str) -> str | None:
+    """The language whose script a name is written in, where it is one that stands upright in columns."""
+    if any("\uac00" <= letter <= "\ud7a3" or "\u1100" <= letter <= "\u11ff" for letter in name):
+        return "ko"
+    if any("\u3040" <= letter <= "\u30ff" for letter in name):
+        return "ja"
+    if any("\u4e00" <= letter <= "\u9fff" for letter in name):
+        return "zh"
+    return None
 
 
 def number(value: float) -> str:
@@ -53,13 +64,3 @@ def _attribute(key: str, value: Attribute) -> str:
     if value is True:
         return f" {name}"
     return f' {name}="{escape(number(value) if isinstance(value, float) else str(value))}"'
-
-
-def _language(name: str) -> str | None:
-    if any("\uac00" <= letter <= "\ud7a3" or "\u1100" <= letter <= "\u11ff" for letter in name):
-        return "ko"
-    if any("\u3040" <= letter <= "\u30ff" for letter in name):
-        return "ja"
-    if any("\u4e00" <= letter <= "\u9fff" for letter in name):
-        return "zh"
-    return None
