@@ -32,7 +32,9 @@ def trained(tmp_path: Path, data: Path) -> Path:
     table = split_dataset(usable, hashes, seed=SEED)
     table.save(run / "split.json")
     stamp = dataset_stamp(usable, hashes, table, split_records(usable, hashes, table))
-    bundle = write_tiny_bundle(run, dataset=stamp, run={"split_seed": SEED, "preset": "fast"})
+    bundle = write_tiny_bundle(
+        run, dataset=stamp, run={"preset": "fast", "data": {"split_seed": SEED, "conflicts": "set_aside"}}
+    )
     bundle.rename(run / "model.andon")
     return run
 
@@ -191,7 +193,7 @@ def test_an_empty_part_of_the_frozen_split_is_said(photo_folder: Path) -> None:
     table = split_dataset(dataset, hashes, seed=SEED)
     trained_on = dataset_stamp(dataset, hashes, table, split_records(dataset, hashes, table))
     only_train = [image for image in records if table.assignment[hashes[image.key]] == "train"]
-    manifest = tiny_manifest(dataset=trained_on, run={"split_seed": SEED})
+    manifest = tiny_manifest(dataset=trained_on, run={"data": {"split_seed": SEED}})
     folder = photo_folder.parent / "run of empty part"
     folder.mkdir()
     table.save(folder / "split.json")

@@ -8,7 +8,7 @@ from pathlib import Path
 from andon.core.manifest import Manifest
 from andon.core.records import SPLITS, Dataset, ImageRecord, SplitName
 from andon.core.wording import counted
-from andon.datasets import SplitTable, split_dataset, split_records
+from andon.datasets import ConflictPolicy, SplitTable, split_dataset, split_records
 from andon.errors import BadData
 from andon.evaluate import EvaluatedSplit, Seen
 
@@ -83,6 +83,18 @@ def class_counts(chosen: Chosen, classes: Sequence[str]) -> dict[str, dict[str, 
     return {label: {name: counts[name][label] for name in parts} for label in classes}
 
 
+def data_settings(manifest: Manifest) -> Mapping[str, object]:
+    """The settings about data of the run that made the model."""
+    settings = manifest.run.get("data")
+    return settings if isinstance(settings, dict) else {}
+
+
+def conflict_policy(manifest: Manifest) -> ConflictPolicy:
+    """What training did with one picture under two labels; evaluating does the same."""
+    chosen = data_settings(manifest).get("conflicts")
+    return "keep" if chosen == "keep" else "set_aside"
+
+
 def _kept_table(run_folder: Path, manifest: Manifest) -> SplitTable | None:
     """The run's own table; a table of another run is none."""
     path = run_folder / SPLIT_FILE
@@ -94,7 +106,7 @@ def _kept_table(run_folder: Path, manifest: Manifest) -> SplitTable | None:
 
 def _drawn_again(dataset: Dataset, hashes: Mapping[str, str], manifest: Manifest) -> SplitTable | None:
     """The table drawn anew, if it comes out as the one the model was trained with."""
-    seed = manifest.run.get("split_seed")
+    seed = data_settings(manifest).get("split_seed")
     if not isinstance(seed, int) or isinstance(seed, bool):
         return None
     try:

@@ -49,7 +49,7 @@ def evaluate(  # noqa: PLR0913 - one parameter for each flag
     """Score a bundle on labelled images and write the report about it."""
     from dataclasses import replace
 
-    from andon.cli.evaluated_images import choose_images
+    from andon.cli.evaluated_images import choose_images, conflict_policy
     from andon.datasets import content_hashes, open_dataset, usable_images
     from andon.evaluate import evaluate_predictor, write_report
     from andon.evaluate.evaluation import check_classes
@@ -62,7 +62,7 @@ def evaluate(  # noqa: PLR0913 - one parameter for each flag
         dataset = open_dataset(data, task=manifest.task)
         check_classes(dataset.images, manifest.classes)
         hashes = content_hashes(dataset, listener)
-        usable, problems = usable_images(dataset, hashes, progress=listener)
+        usable, problems = usable_images(dataset, hashes, conflict_policy(manifest), listener)
         chosen = choose_images(usable, hashes, manifest, file.parent, split)
         for note in chosen.notes:
             listener.say(note)
