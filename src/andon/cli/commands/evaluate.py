@@ -126,8 +126,9 @@ def _context(predictor: "Predictor", chosen: "Chosen", bundle: Path, data: Path)
 def _as_text(evaluation: "Evaluation", said: str, page: Path) -> str:
     lines = [said, ""]
     for name, figure in evaluation.metrics.overall().items():
-        trivial = figure.reason is not None or figure.low is None or figure.high is None
-        if name in _SHOWN and figure.value is not None and not trivial:
+        if name not in _SHOWN or figure.reason is not None:
+            continue
+        if figure.value is not None and figure.low is not None and figure.high is not None:
             between = f"({100 * figure.low:.1f} to {100 * figure.high:.1f})"
             lines.append(f"  {_SHOWN[name]:<24}{100 * figure.value:5.1f} %  {between}")
     lines += ["", f"Report: {page}"]
