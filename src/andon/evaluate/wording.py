@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from andon.evaluate.context import ReportContext, Seen
 from andon.evaluate.evaluation import Evaluation
 from andon.metrics.classification import ClassificationMetrics, Interval
+from andon.metrics.intervals import share_bounds
 
 FEW_IMAGES = 100
 FEW_OF_A_CLASS = 20
 _NAMED_CLASSES = 8
-_NOTICEABLE = 0.02
 
 
 def seen_by_training(evaluation: Evaluation, context: ReportContext) -> Seen:
@@ -61,13 +61,12 @@ def calibration_sentence(metrics: ClassificationMetrics) -> str:
     right = sum((one.right.value or 0.0) * one.count for one in metrics.reliability) / answers
     what = "a class is there" if metrics.multi_label else "it is right"
     on_average = f"On average it says {per_hundred(claimed)} % and {what} in {per_hundred(right)} of 100 cases"
-    if metrics.ece.low == 0.0 and abs(claimed - right) < _NOTICEABLE:
-        return (
-            f"{on_average}: its probabilities can be taken at their word, as far as {_photos(metrics.images)} can show."
-        )
-    if abs(claimed - right) < _NOTICEABLE:
+    low, high = share_bounds(right, metrics.images)
+    if not low <= claimed <= high:
+        return f"{on_average}: it is {'more' if claimed > right else 'less'} sure than it should be."
+    if metrics.ece.low:
         return f"{on_average}, but some probabilities are too high and others too low, as the drawing shows."
-    return f"{on_average}: it is {'more' if claimed > right else 'less'} sure than it should be."
+    return f"{on_average}: its probabilities can be taken at their word, as far as {_photos(metrics.images)} can show."
 
 
 def caveats(evaluation: Evaluation, context: ReportContext) -> Iterator[str]:

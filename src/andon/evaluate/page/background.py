@@ -186,9 +186,7 @@ def repeat_section(context: ReportContext) -> Html | None:
     return section(
         "repeat",
         "Do it again",
-        el("pre", el("code", context.command), tabindex="0", role="region", aria_label="The command")
-        if context.command
-        else None,
+        el("pre", el("code", context.command)) if context.command else None,
         el("p", f"Evaluated on {context.machine}.", cls="how") if context.machine else None,
         settings if rows else None,
     )
