@@ -225,26 +225,36 @@ def test_a_dropped_and_a_pasted_photo_are_looked_at(page: Page) -> None:
 
 
 def test_at_most_four_requests_are_under_way_and_a_busy_server_is_asked_again(page: Page) -> None:
-    waiting: list[Route] = []
-    most = 0
+    page.evaluate(
+        """() => {
+            const bare = window.fetch;
+            let now = 0;
+            window.most = 0;
+            window.fetch = async (...request) => {
+                now += 1;
+                window.most = Math.max(window.most, now);
+                await new Promise(wake => setTimeout(wake, 60));
+                return bare(...request).finally(() => { now -= 1; });
+            };
+        }"""
+    )
+    refused = 3
 
-    def hold(route: Route) -> None:
-        nonlocal most
-        waiting.append(route)
-        most = max(most, len(waiting))
+    def sometimes_busy(route: Route) -> None:
+        nonlocal refused
+        if refused:
+            refused -= 1
+            body = '{"success": false, "code": "busy", "error": "busy"}'
+            route.fulfill(status=503, headers={"retry-after": "1"}, content_type="application/json", body=body)
+        else:
+            route.continue_()
 
-    page.route("**/predict", hold)
+    page.route("**/predict", sometimes_busy)
     page.set_input_files("#files", [payload(f"{n}.jpg", photo_bytes(COLOURS["green"])) for n in range(10)])
-    page.wait_for_timeout(400)
-    assert most == 4
-    refused = {"status": 503, "headers": {"retry-after": "1"}, "body": '{"success":false,"code":"busy","error":"x"}'}
-    waiting.pop().fulfill(**refused)  # type: ignore[arg-type]
-    expect(page.locator(".card .label", has_text=words("en")["busy"])).to_have_count(1)
-    page.unroute("**/predict")
-    while waiting:
-        waiting.pop().continue_()
+    expect(page.locator(".card .label", has_text=words("en")["busy"])).to_have_count(3)
     expect(page.locator("#progress")).to_be_hidden(timeout=20_000)
     assert page.locator(".card.green").count() == 10
+    assert page.evaluate("window.most") == 4
 
 
 def test_a_lost_server_is_said_and_can_be_asked_again(page: Page) -> None:

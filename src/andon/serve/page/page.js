@@ -76,7 +76,7 @@ function showModel() {
     fact_arch: chosen.arch,
     fact_classes: chosen.classes.join(", "),
     fact_engine: say("engine", chosen.engine),
-    fact_created: new Date(chosen.created).toLocaleString(language),
+    fact_created: new Date(chosen.created).toLocaleString(language, { dateStyle: "medium", timeStyle: "short" }),
     fact_hash: `${chosen.sha256.slice(0, 16)}…`,
   } : {};
   $("facts").replaceChildren(...Object.entries(facts).flatMap(([key, text]) => [element("dt", say(key)), element("dd", text)]));
