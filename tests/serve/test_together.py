@@ -176,7 +176,8 @@ async def test_a_deadline_reaches_the_client_as_504(
 
 @given(st.lists(st.integers(0, 40), max_size=30))
 def test_the_budget_never_holds_more_than_its_limit(wishes: list[int]) -> None:
-    budget, granted = ByteBudget(100), []
+    budget = ByteBudget(100)
+    granted: list[int] = []
     for wish in wishes:
         if sum(granted) + wish <= 100:
             budget.take(wish)
