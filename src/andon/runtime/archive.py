@@ -11,10 +11,9 @@ import zipfile
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
-from andon.core.files import CHUNK_BYTES
+from andon.core.files import CHUNK_BYTES, sha256_file
 from andon.errors import BadBundle
 
 MAX_FILES = 1_000
@@ -56,9 +55,7 @@ class Archive:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._zip.close()
 
     def read(self, name: str) -> bytes:
@@ -99,6 +96,17 @@ class Archive:
         except (*_BROKEN_ZIP, OSError) as error:
             raise self._damaged(name, error) from error
         self._compare(name, digest.hexdigest(), sums)
+
+    def own_sha256(self) -> str:
+        """The SHA-256 of the zip itself; may be asked for in another thread while entries are read.
+
+        Raises:
+            BadBundle: it cannot be read any more.
+        """
+        try:
+            return sha256_file(self.path)
+        except OSError as error:
+            raise BadBundle(f"{self.path} cannot be read: {error.strerror or error}") from error
 
     def _read(self, name: str) -> bytes:
         try:

@@ -1,5 +1,7 @@
 """`andon predict`."""
 
+from __future__ import annotations
+
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -46,7 +48,7 @@ def predict(
         raise typer.Exit(_SOME_FAILED)
 
 
-def as_plain(outcome: "FilePrediction", manifest: "Manifest") -> dict[str, object]:
+def as_plain(outcome: FilePrediction, manifest: Manifest) -> dict[str, object]:
     """One file's outcome as the HTTP API would answer it, with its path."""
     path = _printable(outcome.path)
     if outcome.prediction is None:
@@ -68,7 +70,7 @@ def as_plain(outcome: "FilePrediction", manifest: "Manifest") -> dict[str, objec
     }
 
 
-def as_text(outcome: "FilePrediction", *, multi_label: bool) -> str:
+def as_text(outcome: FilePrediction, *, multi_label: bool) -> str:
     """One file's outcome as a line for a person."""
     path = _printable(outcome.path)
     if outcome.prediction is None:
@@ -76,7 +78,7 @@ def as_text(outcome: "FilePrediction", *, multi_label: bool) -> str:
     return f"{path}  {_said(outcome.prediction.answer, multi_label=multi_label)}"
 
 
-def _said(answer: "Answer", *, multi_label: bool) -> str:
+def _said(answer: Answer, *, multi_label: bool) -> str:
     if multi_label and not answer.passed:
         return f"nothing found (the most probable is {_percent(answer.ranking[:1])})"
     if answer.not_sure:
@@ -85,7 +87,7 @@ def _said(answer: "Answer", *, multi_label: bool) -> str:
     return passed if answer.finding else f"{passed}, nothing found"
 
 
-def _percent(scores: "Sequence[ClassScore]") -> str:
+def _percent(scores: Sequence[ClassScore]) -> str:
     return ", ".join(f"{score.label} {score.probability * 100:.1f} %" for score in scores)
 
 
