@@ -66,6 +66,19 @@ def test_no_engine_tries_the_network(tiny_bundle: Path, tmp_path: Path) -> None:
     assert attempts_of(ENGINES_BODY.replace("{bundle!r}", repr(str(tiny_bundle))), tmp_path) == []
 
 
+def test_onnxruntime_opens_no_store_of_events(tiny_bundle: Path, tmp_path: Path) -> None:
+    """Its library talks to the system itself, past Python's sockets; what it would send it first writes down."""
+    body = (
+        "from pathlib import Path\nfrom andon.runtime.predictor import Predictor\n"
+        f"Predictor.open(Path({str(tiny_bundle)!r}), engine='onnxruntime').close()"
+    )
+    names = ("HOME", "USERPROFILE", "LOCALAPPDATA", "XDG_CACHE_HOME", "TMPDIR", "TEMP", "TMP")
+    environment = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}
+    environment |= dict.fromkeys(names, str(tmp_path))
+    subprocess.run([sys.executable, "-c", body], check=True, timeout=120, env=environment)
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
 @pytest.mark.parametrize(
     "body",
     [

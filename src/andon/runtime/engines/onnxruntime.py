@@ -23,9 +23,9 @@ class OnnxruntimeSession:
     """
 
     def __init__(self, model: bytes, options: SessionOptions, *, provider: tuple[str, dict[str, str]]) -> None:
+        silence_onnxruntime()
         import onnxruntime
 
-        silence_onnxruntime()
         settings = onnxruntime.SessionOptions()
         settings.intra_op_num_threads = options.threads
         settings.inter_op_num_threads = 1
