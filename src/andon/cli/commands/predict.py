@@ -23,7 +23,7 @@ _OUT_FILE = "predictions.jsonl"
 
 def predict(
     bundle: Annotated[Path, typer.Argument(help="The bundle (.andon) that answers.")],
-    inputs: Annotated[list[Path], typer.Argument(metavar="INPUT...", help="Images, and folders of images.")],
+    inputs: Annotated[list[Path], typer.Argument(metavar="INPUT", help="Images, and folders of images.")],
     *,
     out: Annotated[Path | None, typer.Option(help=f"Also write DIR/{_OUT_FILE}.", metavar="DIR")] = None,
     min_score: Annotated[
