@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from importlib import import_module, metadata
 from typing import Protocol
 
 import numpy as np
@@ -62,11 +61,3 @@ class Engine:
 
 
 ENGINES: Catalog[Engine] = Catalog("andon.runtime.engines", "ENGINE", Engine, "engine")
-
-
-def installed_version(package: str) -> str:
-    """The version of an importable package, from its metadata where a distribution carries its name (much faster)."""
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return str(import_module(package).__version__)

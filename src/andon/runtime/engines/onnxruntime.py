@@ -1,9 +1,10 @@
 """onnxruntime on the CPU."""
 
+from importlib import metadata
 from importlib.util import find_spec
 from typing import Any
 
-from andon.runtime.engines import Engine, Outputs, PixelsNHWC, Session, SessionOptions, installed_version
+from andon.runtime.engines import Engine, Outputs, PixelsNHWC, Session, SessionOptions
 from andon.runtime.lanes import Lanes
 from andon.runtime.silence import silence_onnxruntime
 
@@ -58,7 +59,13 @@ def _available() -> str | None:
 
 
 def _version() -> str:
-    return installed_version("onnxruntime")
+    try:
+        return metadata.version("onnxruntime")
+    except metadata.PackageNotFoundError:  # another build of it, such as onnxruntime-gpu
+        silence_onnxruntime()
+        import onnxruntime
+
+        return str(onnxruntime.__version__)
 
 
 def _open(model: bytes, options: SessionOptions) -> Session:

@@ -1,12 +1,13 @@
 """OpenVINO on the CPU."""
 
 import threading
+from importlib import metadata
 from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 
-from andon.runtime.engines import Engine, Outputs, PixelsNHWC, SessionOptions, installed_version
+from andon.runtime.engines import Engine, Outputs, PixelsNHWC, SessionOptions
 from andon.runtime.lanes import Lanes
 from andon.runtime.silence import silence_openvino
 
@@ -72,8 +73,13 @@ def _available() -> str | None:
 
 
 def _version() -> str:
-    silence_openvino()
-    return installed_version("openvino")
+    try:
+        return metadata.version("openvino")
+    except metadata.PackageNotFoundError:  # a build without the wheel's metadata
+        silence_openvino()
+        import openvino
+
+        return str(openvino.__version__)
 
 
 ENGINE = Engine(
