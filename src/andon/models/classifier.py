@@ -1,5 +1,6 @@
 """A classifier: normalisation, backbone, dropout, linear head. Pixels in, logits out."""
 
+import threading
 from collections.abc import Callable, Sequence
 
 import torch
@@ -39,7 +40,7 @@ class Classifier(nn.Module):
         super().__init__()
         self.backbone = built.module
         self.stages = built.stages
-        self._tapped: list[Tensor] = []
+        self._tapped = _Tapped()
         taps = [stage for stage in last_of_stride(built.stages) if stage.stride in tap_strides and stage.channels]
         for stage in taps:
             self.backbone.get_submodule(stage.module).register_forward_hook(self._tap(stage.channels))
@@ -62,11 +63,9 @@ class Classifier(nn.Module):
 
     def embed(self, pixels_bhwc: Tensor) -> Tensor:
         """The pooled embedding [B, D]."""
-        self._tapped.clear()
-        embedding: Tensor = self.backbone(self.normalise(pixels_bhwc))
-        parts = [embedding.flatten(1), *self._tapped]
-        self._tapped.clear()
-        return torch.cat(parts, dim=1) if len(parts) > 1 else parts[0]
+        tapped = self._tapped.features = []
+        embedding: Tensor = self.backbone(self.normalise(pixels_bhwc)).flatten(1)
+        return torch.cat([embedding, *tapped], dim=1) if tapped else embedding
 
     def _tap(self, channels: int) -> Callable[[nn.Module, object, Tensor], None]:
         """A hook that keeps mean and deviation over all places of features NCHW, NHWC or [B, N, C]."""
@@ -76,7 +75,7 @@ class Classifier(nn.Module):
             x_bnc = last.flatten(1, -2).float()
             mean_bc = x_bnc.mean(1)
             deviation_bc = (x_bnc.square().mean(1) - mean_bc.square()).clamp_min(1e-6).sqrt()
-            self._tapped.extend((mean_bc, deviation_bc))
+            self._tapped.features.extend((mean_bc, deviation_bc))
 
         return keep
 
@@ -84,6 +83,13 @@ class Classifier(nn.Module):
         """Logits [B, C]."""
         logits: Tensor = self.head(self.dropout(self.embed(pixels_bhwc)))
         return logits
+
+
+class _Tapped(threading.local):
+    """The features that hooks keep during one forward pass; each thread has its own."""
+
+    def __init__(self) -> None:
+        self.features: list[Tensor] = []
 
 
 class Embedder(nn.Module):

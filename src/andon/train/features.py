@@ -24,7 +24,7 @@ from andon.runtime.engines import ENGINES, Engine, Session, SessionOptions
 from andon.runtime.predictor import in_order
 
 _LOG = logging.getLogger(__name__)
-_BATCH = 8
+_BATCH = 1
 _TOLERANCE = 1e-3
 
 

@@ -47,11 +47,12 @@ def fit_head_in_place(
         progress=progress,
         mirrored_too=config.augment.flip_horizontal,
     )
-    parts = {split: _labelled(extractor, splits[split], targets[split]) for split in ("train", "val")}
+    train, val = splits["train"], splits["val"]
+    plain_nd, mirrored_nd = extractor.embeddings([*train, *val])
     progress.say("fitting the head")
     head = fit_head(
-        parts["train"],
-        parts["val"],
+        _rows(plain_nd[: len(train)], None if mirrored_nd is None else mirrored_nd[: len(train)], targets["train"]),
+        _rows(plain_nd[len(train) :], None if mirrored_nd is None else mirrored_nd[len(train) :], targets["val"]),
         multi_label=multi_label,
         balanced=config.loss.class_balance != "none",
         include_val=config.method == "fit_head",
@@ -62,13 +63,10 @@ def fit_head_in_place(
     return head
 
 
-def _labelled(
-    extractor: Extractor, records: tuple[ImageRecord, ...], targets_nc: NDArray[np.float32]
+def _rows(
+    plain_nd: NDArray[np.float32], mirrored_nd: NDArray[np.float32] | None, targets_nc: NDArray[np.float32]
 ) -> LabelledFeatures:
-    """The features of images and their mirror images, with targets."""
-    if not records:
-        return LabelledFeatures(features_nd=np.empty((0, 0), np.float32), targets_nc=targets_nc)
-    plain_nd, mirrored_nd = extractor.embeddings(records)
+    """The features of images and, where there are any, of their mirror images, with targets."""
     if mirrored_nd is None:
         return LabelledFeatures(features_nd=plain_nd, targets_nc=targets_nc)
     return LabelledFeatures(

@@ -2,12 +2,15 @@
 
 import warnings
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 STRENGTHS = (3e-4, 1e-3, 3e-3, 1e-2, 3e-2)
 _MAX_ITERATIONS = 400
+_GRADIENT = 1e-3
+_NEVER = -10.0  # the bias of a class that no train image has
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -55,18 +58,18 @@ def fit_head(
     def standardised(part: LabelledFeatures) -> NDArray[np.float32]:
         return np.asarray((part.features_nd - mean_d) / scale_d, np.float32)
 
-    x_train = standardised(train)
-    x_val = standardised(val) if len(val.features_nd) else np.empty((0, x_train.shape[1]), np.float32)
+    x_train, x_val = standardised(train), standardised(val)
+    solver = _Solver(multi_label=multi_label, balanced=balanced)
     best, best_loss = STRENGTHS[len(STRENGTHS) // 2], float("inf")
     for strength in STRENGTHS if len(x_val) else ():
-        weight_cd, bias_c = _solve(x_train, train.targets_nc, strength, multi_label=multi_label, balanced=balanced)
+        weight_cd, bias_c = solver.solve(x_train, train.targets_nc, strength)
         loss = _log_loss(x_val @ weight_cd.T + bias_c, val.targets_nc, multi_label=multi_label)
         if loss < best_loss:
             best, best_loss = strength, loss
     x_all, targets_all = x_train, train.targets_nc
     if include_val and len(x_val):
         x_all, targets_all = np.concatenate([x_train, x_val]), np.concatenate([train.targets_nc, val.targets_nc])
-    weight_cd, bias_c = _solve(x_all, targets_all, best, multi_label=multi_label, balanced=balanced)
+    weight_cd, bias_c = solver.solve(x_all, targets_all, best)
     raw_weight_cd = weight_cd / scale_d
     return LinearHead(
         weight_cd=np.asarray(raw_weight_cd, np.float32),
@@ -76,62 +79,69 @@ def fit_head(
     )
 
 
-def _solve(
-    x_nd: NDArray[np.float32],
-    targets_nc: NDArray[np.float32],
-    strength: float,
-    *,
-    multi_label: bool,
-    balanced: bool,
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    if multi_label:
-        columns = [_solve_one(x_nd, targets_nc[:, c], strength, balanced=balanced) for c in range(targets_nc.shape[1])]
-        return np.stack([weight_d for weight_d, _ in columns]), np.array([bias for _, bias in columns])
-    labels_n = targets_nc.argmax(axis=1)
-    present = np.unique(labels_n)
-    num_classes, size = targets_nc.shape[1], x_nd.shape[1]
-    weight_cd, bias_c = np.zeros((num_classes, size)), np.full(num_classes, -10.0)
-    if len(present) == 2:  # scikit-learn then gives one row: the log odds of the second class
-        weight_d, bias = _solve_one(x_nd, (labels_n == present[1]).astype(np.float32), strength, balanced=balanced)
-        weight_cd[present[0]], weight_cd[present[1]] = -weight_d / 2, weight_d / 2
-        bias_c[present[0]], bias_c[present[1]] = -bias / 2, bias / 2
+class _Solver:
+    """Solves for a linear layer, each time from where the last solution of the same columns was.
+
+    Args:
+        multi_label: one regression for each class instead of one over all.
+        balanced: rare classes weigh as much as common ones.
+    """
+
+    def __init__(self, *, multi_label: bool, balanced: bool) -> None:
+        self.multi_label = multi_label
+        self.balanced = balanced
+        self._regressions: dict[tuple[int, ...], Any] = {}
+
+    def solve(
+        self, x_nd: NDArray[np.float32], targets_nc: NDArray[np.float32], strength: float
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """The layer's weight [C, D] and bias [C] on standardised features."""
+        if self.multi_label:
+            columns = [self._one(x_nd, targets_nc[:, c], strength, (c,)) for c in range(targets_nc.shape[1])]
+            return np.stack([weight_d for weight_d, _ in columns]), np.array([bias for _, bias in columns])
+        labels_n = targets_nc.argmax(axis=1)
+        present = np.unique(labels_n)
+        weight_cd = np.zeros((targets_nc.shape[1], x_nd.shape[1]))
+        bias_c = np.full(targets_nc.shape[1], _NEVER)
+        if len(present) == 2:  # scikit-learn then gives one row: the log odds of the second class
+            weight_d, bias = self._one(x_nd, (labels_n == present[1]).astype(np.float32), strength, tuple(present))
+            weight_cd[present[0]], weight_cd[present[1]] = -weight_d / 2, weight_d / 2
+            bias_c[present[0]], bias_c[present[1]] = -bias / 2, bias / 2
+            return weight_cd, bias_c
+        weight_cd[present], bias_c[present] = self._fit(x_nd, labels_n, strength, tuple(present))
         return weight_cd, bias_c
-    found = _regression(strength, balanced=balanced).fit(x_nd, labels_n)
-    weight_cd[present], bias_c[present] = found.coef_, found.intercept_
-    return weight_cd, bias_c
 
+    def _one(
+        self, x_nd: NDArray[np.float32], target_n: NDArray[np.float32], strength: float, columns: tuple[int, ...]
+    ) -> tuple[NDArray[np.float64], float]:
+        """One class against the rest."""
+        if target_n.min() == target_n.max():  # every image has it, or none: there is nothing to tell apart
+            return np.zeros(x_nd.shape[1]), -_NEVER if target_n[0] > 0.5 else _NEVER
+        weight_1d, bias_1 = self._fit(x_nd, target_n > 0.5, strength, columns)
+        return weight_1d[0], float(bias_1[0])
 
-def _solve_one(
-    x_nd: NDArray[np.float32], target_n: NDArray[np.float32], strength: float, *, balanced: bool
-) -> tuple[NDArray[np.float64], float]:
-    if target_n.min() == target_n.max():  # a class that every image has, or none: there is nothing to tell apart
-        return np.zeros(x_nd.shape[1]), 10.0 if target_n[0] > 0.5 else -10.0
-    found = _regression(strength, balanced=balanced).fit(x_nd, target_n > 0.5)
-    return np.asarray(found.coef_[0], np.float64), float(found.intercept_[0])
-
-
-def _regression(strength: float, *, balanced: bool) -> "_QuietRegression":
-    return _QuietRegression(strength, "balanced" if balanced else None)
-
-
-class _QuietRegression:
-    """scikit-learn's logistic regression; that it stops at the iteration limit is fine and not worth a warning."""
-
-    def __init__(self, strength: float, class_weight: str | None) -> None:
+    def _fit(
+        self,
+        x_nd: NDArray[np.float32],
+        labels_n: NDArray[np.int64] | NDArray[np.bool_],
+        strength: float,
+        columns: tuple[int, ...],
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        from sklearn.exceptions import ConvergenceWarning
         from sklearn.linear_model import LogisticRegression
 
-        self._model = LogisticRegression(C=strength, max_iter=_MAX_ITERATIONS, tol=1e-4, class_weight=class_weight)
-        self.coef_: NDArray[np.float64]
-        self.intercept_: NDArray[np.float64]
-
-    def fit(self, x_nd: NDArray[np.float32], labels_n: NDArray[np.int64] | NDArray[np.bool_]) -> "_QuietRegression":
-        from sklearn.exceptions import ConvergenceWarning
-
+        if columns not in self._regressions:
+            self._regressions[columns] = LogisticRegression(
+                max_iter=_MAX_ITERATIONS,
+                tol=_GRADIENT,
+                warm_start=True,
+                class_weight="balanced" if self.balanced else None,
+            )
+        regression = self._regressions[columns].set_params(C=strength)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            self._model.fit(x_nd, labels_n)
-        self.coef_, self.intercept_ = self._model.coef_, self._model.intercept_
-        return self
+            warnings.simplefilter("ignore", ConvergenceWarning)  # near the optimum is near enough
+            regression.fit(x_nd, labels_n)
+        return regression.coef_.astype(np.float64), regression.intercept_.astype(np.float64)
 
 
 def _log_loss(logits_nc: NDArray[np.float64], targets_nc: NDArray[np.float32], *, multi_label: bool) -> float:

@@ -200,16 +200,27 @@ def _batches(store: PixelStore) -> Iterator[tuple[Sequence[str], PixelsHWC]]:
 
 
 def _torch_logits(model: Classifier, store: PixelStore, progress: Progress) -> NDArray[np.float32]:
+    """The trained model's own logits, image by image on one thread each: twice as fast as batches on a CPU."""
     import torch
 
     progress.start("Proving that the packaged model answers like the trained one", len(store))
-    model.eval().float().cpu().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model.eval().float().cpu().to(memory_format=torch.channels_last)
+    threads = torch.get_num_threads()
+
+    def one(number: int) -> NDArray[np.float32]:
+        with torch.inference_mode():
+            row: NDArray[np.float32] = model(torch.from_numpy(store.pixels([number])))[0].numpy()
+        return row
+
     rows: list[NDArray[np.float32]] = []
-    with torch.inference_mode():
-        for keys, pixels in _batches(store):
-            rows.append(model(torch.from_numpy(pixels)).numpy())
-            progress.advance(len(keys))
-    return np.concatenate(rows)
+    torch.set_num_threads(1)
+    try:
+        for row in in_order(one, range(len(store)), workers=available_cpus()):
+            rows.append(row)
+            progress.advance()
+    finally:
+        torch.set_num_threads(threads)
+    return np.stack(rows)
 
 
 def _parities(

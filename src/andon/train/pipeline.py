@@ -80,6 +80,16 @@ class TrainResult:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Run:
+    """A run under way: what was asked for, where it goes, who listens, when it began (`time.monotonic`)."""
+
+    request: TrainRequest
+    folder: RunFolder
+    progress: Progress
+    began: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Material:
     """The data of a run: usable, split and frozen."""
 
@@ -102,28 +112,28 @@ def train(request: TrainRequest, progress: Progress | None = None) -> TrainResul
         GateFailed: the packaged model would not answer like the trained one, or training diverged.
         MissingExtra: torch is not installed.
     """
-    began = time.monotonic()
     folder = RunFolder(request.out)
     config = folder.config() if request.resume else request.config
     if not request.resume:
         folder.begin(config, request.command)
     listener = Logged(progress or Silent(), folder.log_file)
-    material = _gather(request, config, folder, listener)
+    run = Run(request=request, folder=folder, progress=listener, began=time.monotonic())
+    material = _gather(run, config)
     _check_good_classes(config, material.dataset.classes)
     try:
         from andon.train.resolve import prepare
     except ModuleNotFoundError as error:
         raise MissingExtra("training", "train") from error
     prepared = prepare(config, material.splits["train"], len(material.dataset.classes))
-    config = prepared.config
-    folder.write({"config": to_plain(config), "weights": to_plain(prepared.start.stamp)})
+    folder.write({"config": to_plain(prepared.config), "weights": to_plain(prepared.start.stamp)})
     _say_plan(prepared, material, listener)
-    stopped = _fit(prepared, material, folder, listener, began=began, resume=request.resume)
-    return _package(request, prepared, material, folder, listener, began=began, stopped=stopped)
+    stopped = _fit(run, prepared, material)
+    return _package(run, prepared, material, stopped)
 
 
-def _gather(request: TrainRequest, config: TrainConfig, folder: RunFolder, progress: Progress) -> Material:
+def _gather(run: Run, config: TrainConfig) -> Material:
     """Opens the data, sets aside what cannot be used, and freezes or takes up the split."""
+    request, folder, progress = run.request, run.folder, run.progress
     dataset = open_dataset(request.data, task=config.task)
     hashes = content_hashes(dataset, progress)
     usable, set_aside = usable_images(dataset, hashes, config.data.conflicts, progress)
@@ -160,18 +170,10 @@ def _say_plan(prepared: "Prepared", material: Material, progress: Progress) -> N
     )
 
 
-def _fit(
-    prepared: "Prepared",
-    material: Material,
-    folder: RunFolder,
-    progress: Progress,
-    *,
-    began: float,
-    resume: bool,
-) -> str:
+def _fit(run: Run, prepared: "Prepared", material: Material) -> str:
     """Trains the model in place; says why it ended early, if it did."""
     config = prepared.config
-    resuming = resume and (folder.checkpoints / "last.ckpt").is_file()
+    resuming = run.request.resume and (run.folder.checkpoints / "last.ckpt").is_file()
     if (config.method == "fit_head" or config.model.head_start) and not resuming:
         from andon.train.head_fit import fit_head_in_place
 
@@ -180,28 +182,18 @@ def _fit(
             material.splits,
             {split: material.targets(split) for split in ("train", "val")},
             material.hashes,
-            progress,
+            run.progress,
             multi_label=material.dataset.multi_label,
         )
-    if config.method == "fit_head":
-        return ""
-    return _fine_tune(prepared, material, folder, progress, began=began, resume=resume)
+    return "" if config.method == "fit_head" else _fine_tune(run, prepared, material)
 
 
-def _fine_tune(
-    prepared: "Prepared",
-    material: Material,
-    folder: RunFolder,
-    progress: Progress,
-    *,
-    began: float,
-    resume: bool,
-) -> str:
+def _fine_tune(run: Run, prepared: "Prepared", material: Material) -> str:
     from andon.models.stages import freeze
     from andon.train.batches import PixelStore
     from andon.train.loop import Loop, Task
 
-    config = prepared.config
+    config, folder, progress = prepared.config, run.folder, run.progress
     freeze(prepared.model, config.model.layers)
     train_store = PixelStore(material.splits["train"], prepared.spec)
     val_store = PixelStore(material.splits["val"], prepared.spec)
@@ -213,7 +205,7 @@ def _fine_tune(
         multi_label=material.dataset.multi_label,
         score=_scorer(material),
         steps=(config.budget.epochs or 1) * -(-len(train_store) // batch_size),
-        deadline_s=_time_for_training(config, began),
+        deadline_s=_time_for_training(config, run.began),
     )
     rows: list[dict[str, float]] = []
     loop = Loop(
@@ -224,7 +216,7 @@ def _fine_tune(
         progress=progress,
         on_epoch=rows.append,
     )
-    if resume and loop.resume():
+    if run.request.resume and loop.resume():
         progress.say(f"continuing at step {loop.state.step} of {task.steps}")
     journal = Journal(folder, from_step=loop.state.step)
     loop.on_epoch = _announcer(journal, config.budget.epochs or 1, progress)
@@ -274,20 +266,11 @@ def _time_for_training(config: TrainConfig, began: float) -> float | None:
     return max(1.0, limit_s - (time.monotonic() - began) - reserve_s)
 
 
-def _package(
-    request: TrainRequest,
-    prepared: "Prepared",
-    material: Material,
-    folder: RunFolder,
-    progress: Progress,
-    *,
-    began: float,
-    stopped: str,
-) -> TrainResult:
+def _package(run: Run, prepared: "Prepared", material: Material, stopped: str) -> TrainResult:
     """Proves, evaluates, writes the bundle and the report."""
     from andon.train.package import Trained, bundle_probabilities, prove, write
 
-    splits = material.splits
+    folder, progress, splits = run.folder, run.progress, material.splits
     trained = Trained(
         model=prepared.model,
         config=prepared.config,
@@ -299,13 +282,13 @@ def _package(
     )
     proven = prove(trained, splits["val"] or splits["train"][:200], progress)
     progress.say(proven.parity.sentence())
-    split = next(name for name in ("test", "val", "train") if splits[name])
+    split = next(name for name in reversed(SPLITS) if splits[name])
     found_nc = bundle_probabilities(trained, proven, splits[split], progress, f"Evaluating on {split}")
     evaluation = evaluate_images(splits[split], found_nc, trained, split=split)
     metrics = {"split": split, "images": len(splits[split]), "metrics": evaluation.metrics.to_plain()}
     manifest = write(trained, proven, metrics, folder)
     Predictor.open(folder.bundle).close()  # the self-check, and the engine for this machine measured and remembered
-    seconds = time.monotonic() - began
+    seconds = time.monotonic() - run.began
     parity = ParityResult(
         max_difference=proven.parity.max_difference, images=proven.parity.images, tolerance=proven.parity.tolerance
     )
@@ -324,7 +307,7 @@ def _package(
         parity=parity,
         curves=folder.rows(),
         machine=f"{cpu_name()}, {available_cpus()} CPUs, Python {platform.python_version()}",
-        command=request.command,
+        command=run.request.command,
         created=manifest.created,
     )
     page = write_report(folder.report, evaluation, context)

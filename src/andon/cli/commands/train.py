@@ -3,6 +3,7 @@
 import re
 import shlex
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -14,7 +15,7 @@ from andon.errors import BadConfig
 _UNITS_S = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
 
-def train(  # noqa: PLR0913 - a command's options are its interface
+def train(  # noqa: PLR0913, PLR0917 - a command's options are its interface
     data: Annotated[Path, typer.Argument(help="Folder of class folders, or a CSV table of paths and labels.")],
     out: Annotated[Path, typer.Option(help="Folder of the run: config, log, checkpoints, report, bundle.")],
     task: Annotated[str, typer.Option(help="What to train: classification.")] = "classification",
@@ -70,7 +71,7 @@ def train(  # noqa: PLR0913 - a command's options are its interface
     )
 
 
-def _summary(split: str, images: int, metrics: dict[str, object], bundle: Path, report: Path) -> str:
+def _summary(split: str, images: int, metrics: Mapping[str, object], bundle: Path, report: Path) -> str:
     accuracy = metrics["accuracy"]
     figure = "no figure"
     if isinstance(accuracy, dict) and accuracy.get("value") is not None:

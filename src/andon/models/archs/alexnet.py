@@ -3,7 +3,7 @@
 from typing import Any
 
 from andon.models.archs import Stage
-from andon.models.torchvision_networks import Family, torchvision_arch
+from andon.models.archs._torchvision import Family, torchvision_arch
 
 
 def _behead(module: Any) -> int:  # noqa: ANN401 - torchvision's networks share no typed base

@@ -1,7 +1,7 @@
 """GoogLeNet, Inception v1 (Szegedy et al. 2014, arXiv:1409.4842), without its auxiliary heads."""
 
 from andon.models.archs import Stage
-from andon.models.torchvision_networks import Family, behead_linear, torchvision_arch
+from andon.models.archs._torchvision import Family, behead_linear, torchvision_arch
 
 ARCH = torchvision_arch(
     Family(

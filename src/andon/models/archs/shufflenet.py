@@ -1,7 +1,7 @@
 """ShuffleNet v2 (Ma et al. 2018, arXiv:1807.11164)."""
 
 from andon.models.archs import Stage
-from andon.models.torchvision_networks import Family, behead_linear, torchvision_arch
+from andon.models.archs._torchvision import Family, behead_linear, torchvision_arch
 
 ARCH = torchvision_arch(
     Family(
