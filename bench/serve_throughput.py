@@ -197,7 +197,7 @@ def _load(target: _Target, path: str, script: Path, seconds: float) -> Load:
     wrk = ["wrk", "-t1", f"-c{_CONNECTIONS}", "--timeout", "30s", "-s", str(script), target.url + path]
     subprocess.run([*wrk, "-d1s"], check=True, stdout=subprocess.DEVNULL)
     before_s = _cpu_of(target.pid)
-    process = subprocess.Popen([*wrk, f"-d{seconds:g}s"], stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen([*wrk, f"-d{max(1, round(seconds))}s"], stdout=subprocess.PIPE, text=True)
     told = process.stdout.read() if process.stdout else ""
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)

@@ -6,11 +6,14 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 from tests.fixtures_bundle import write_tiny_bundle
+
+from andon.core.manifest import Decision
 
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
 
@@ -22,9 +25,13 @@ def find_chromium() -> str | None:
     return next((found for name in CHROMIUM_NAMES if (found := shutil.which(name))), None)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """A headless Chromium; without one the test is skipped with the reason, or fails where `CI=true` promises one."""
+    """A headless Chromium; without one the test is skipped with the reason, or fails where `CI=true` promises one.
+
+    Not for the whole session: while it is open Playwright keeps an event loop in this thread, and no other test could
+    run one of its own.
+    """
     executable = find_chromium()
     if executable is None:
         reason = f"no browser: set $CHROMIUM or install one of {', '.join(CHROMIUM_NAMES)}"
@@ -37,22 +44,35 @@ def browser() -> Iterator[Browser]:
         chromium.close()
 
 
-@pytest.fixture(scope="session")
-def served_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """`andon serve` in a process of its own, over a bundle where green is good and doubt is declared."""
-    from andon.core.manifest import Decision
-
-    folder = tmp_path_factory.mktemp("served")
-    decision = Decision(default_threshold=0.5, not_sure_margin=0.2, good_classes=("green",))
-    bundle = write_tiny_bundle(folder, name="colour-strips", decision=decision)
-    environment = os.environ | {"ANDON_CACHE": str(folder / "cache")}
+@contextmanager
+def _served(bundle: Path) -> Iterator[str]:
+    """`andon serve` in a process of its own, and its URL."""
+    environment = os.environ | {"ANDON_CACHE": str(bundle.parent / "cache")}
     command = [sys.executable, "-m", "andon", "serve", str(bundle), "--port", "0", "--json"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, env=environment, text=True)
     assert process.stdout is not None
     with process.stdout as told:
         yield json.loads(told.readline())["url"]
         process.terminate()
-        assert process.wait(30) == 0
+        assert process.wait(30) == 0 or sys.platform == "win32"
+
+
+@pytest.fixture(scope="session")
+def served_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A server over a bundle where green is good and doubt is declared."""
+    decision = Decision(default_threshold=0.5, not_sure_margin=0.2, good_classes=("green",))
+    bundle = write_tiny_bundle(tmp_path_factory.mktemp("served"), name="colour-strips", decision=decision)
+    with _served(bundle) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def multi_label_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A server over a multi-label bundle without a good class."""
+    decision = Decision(default_threshold=0.5)
+    bundle = write_tiny_bundle(tmp_path_factory.mktemp("multi"), multi_label=True, decision=decision)
+    with _served(bundle) as url:
+        yield url
 
 
 @pytest.fixture(scope="session")

@@ -266,6 +266,17 @@ def test_a_lost_server_is_said_and_can_be_asked_again(page: Page) -> None:
     expect(page.locator(".card.red")).to_have_count(1)
 
 
+def test_several_labels_and_none_are_said_plainly(context: BrowserContext, multi_label_url: str) -> None:
+    for page in _opened(context, multi_label_url):
+        give(page, [payload("purple.jpg", photo_bytes((235, 20, 235))), payload("dark.jpg", photo_bytes((25, 25, 25)))])
+        both = card(page, "purple.jpg")
+        assert both["lamp"] == "green"
+        assert {both["label"], both["remark"].removeprefix("Also: ")} == {"red", "blue"}
+        none = card(page, "dark.jpg")
+        assert (none["lamp"], none["label"]) == ("green", "Nothing found")
+        assert none["remark"] == words("en")["remark_nothing_plain"]
+
+
 def test_names_never_become_markup(page: Page) -> None:
     name = "<img src=x onerror=alert(1)>.jpg"
     give(page, [payload(name, photo_bytes(COLOURS["red"]))])

@@ -1,7 +1,7 @@
 """Who does the work, how much of it may wait, and what happens when nobody wants the answer any more.
 
 On a CPU the fastest layout is N threads for N cores, each taking one image from its bytes to its answer with a
-one-thread session (`docs/decisions`); filling batches only adds waiting. What the routes see is `Service.predict`, so
+one-thread session; filling batches only adds waiting. What the routes see is `Service.predict`, so
 another way of scheduling, such as batches on a GPU, takes this module's place without touching a protocol.
 """
 
@@ -105,7 +105,7 @@ class WorkPool:
             self._withdraw(tickets)
 
     def close(self) -> None:
-        """Ends the threads after the tasks they are at; whatever waits is dropped."""
+        """Ends the threads after the tasks they are at; whatever waits is dropped. May be called again."""
         with self._wake:
             self._closed = True
             self._line.clear()

@@ -18,6 +18,8 @@ from andon.serve.service import Service
 from andon.serve.uploads import Upload, Uploads, held_body, read_uploads, while_connected
 from andon.serve.work import Done
 
+HTTP_TIMEOUT = 408
+
 
 def mount(app: FastAPI, service: Service) -> None:
     """Adds the routes."""
@@ -38,7 +40,9 @@ def _answering(endpoint: Callable[[Request], Awaitable[Response]]) -> Callable[[
         except AndonError as error:
             if isinstance(error, InternalError):
                 raise
-            return error_answer(error, request_id_of(request))
+            # Of a body that stopped arriving the rest may come at any time: the connection is of no more use.
+            ending = {"connection": "close"} if error.http_status == HTTP_TIMEOUT else {}
+            return error_answer(error, request_id_of(request), headers=ending)
 
     return answered
 
