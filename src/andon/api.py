@@ -1,0 +1,79 @@
+"""The public Python API: what the commands do, as functions.
+
+    from andon import api
+
+    run = api.train("photos", out="runs/first", preset="fast")
+    with api.load(run.bundle) as model:
+        print(model.predict(Path("photo.jpg").read_bytes()).answer.ranking[0])
+
+Importing this module is cheap; each function imports what it needs when it is called.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from andon.core.progress import Progress
+
+if TYPE_CHECKING:
+    from andon.datasets import Inspection
+    from andon.runtime.choice import Purpose
+    from andon.runtime.predictor import Predictor
+    from andon.train.pipeline import TrainResult
+
+__all__ = ["inspect", "load", "train"]
+
+
+def inspect(data: Path | str, *, progress: Progress | None = None) -> "Inspection":
+    """What is in a dataset of any format, and what is wrong with it.
+
+    Raises:
+        BadData: nothing is there, no format recognises it, or it cannot be read.
+    """
+    from andon.datasets import inspect_dataset, open_dataset
+
+    return inspect_dataset(open_dataset(Path(data)), progress)
+
+
+def train(
+    data: Path | str,
+    *,
+    out: Path | str,
+    preset: str = "balanced",
+    settings: Iterable[str] = (),
+    resume: bool = False,
+    progress: Progress | None = None,
+) -> "TrainResult":
+    """Trains, evaluates, proves and packages a model.
+
+    Args:
+        data: a folder of class folders or a CSV table.
+        out: the run's folder.
+        preset: a recipe's name.
+        settings: `key=value` as `--set` takes them, such as `model.weights=none`.
+        resume: continue the run in `out`.
+        progress: hears how far it is.
+
+    Raises:
+        UserError: the data, the settings or the weights are wrong, or `out` cannot be written.
+        GateFailed: the packaged model would not answer like the trained one.
+        MissingExtra: torch is not installed.
+    """
+    from andon.core.settings import with_settings
+    from andon.train.pipeline import TrainRequest
+    from andon.train.pipeline import train as run
+    from andon.train.recipes import RECIPES
+
+    config = with_settings(RECIPES.get(preset).config(), settings)
+    return run(TrainRequest(data=Path(data), out=Path(out), config=config, resume=resume), progress)
+
+
+def load(bundle: Path | str, *, purpose: "Purpose" = "throughput") -> "Predictor":
+    """An opened bundle that answers, on the fastest engine of this machine; usable from many threads at once.
+
+    Raises:
+        BadBundle: the bundle is refused, or no engine executes it as training did.
+    """
+    from andon.runtime.predictor import Predictor
+
+    return Predictor.open(Path(bundle), purpose=purpose)
