@@ -1,5 +1,6 @@
 """`POST /predict`: every way a picture may come in, and the one form in which the answer goes out."""
 
+import asyncio
 import io
 import struct
 import zlib
@@ -225,6 +226,20 @@ async def test_a_body_that_grows_over_the_cap_without_saying_so_is_cut_off(
             yield bytes(10_000)
 
     assert refused(await post(ask, app, content=endless())) == (413, "body_too_large")
+    assert app.state.service.budget.held == 0
+
+
+async def test_a_body_that_stops_arriving_is_given_up(make_app: Callable[..., FastAPI], ask: Ask) -> None:
+    app = make_app(ServeSettings(read_timeout_s=0.05))
+
+    async def stalling() -> Any:
+        yield bytes(1000)
+        await asyncio.sleep(5)
+        yield bytes(1000)
+
+    response = await post(ask, app, content=stalling())
+    assert refused(response) == (408, "slow_body")
+    assert response.headers["connection"] == "close"
     assert app.state.service.budget.held == 0
 
 

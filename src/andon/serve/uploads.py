@@ -7,9 +7,10 @@ it; everything else is one file as it stands.
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import TypeVar
 from urllib.parse import unquote
 
 from python_multipart.exceptions import FormParserError
@@ -20,6 +21,8 @@ from andon.core.image import sniff_kind
 from andon.errors import BadImage, BadRequest
 from andon.serve.settings import ServeSettings
 from andon.serve.work import ByteBudget
+
+Result = TypeVar("Result")
 
 _MAX_FIELDS = 32
 _MAX_FIELD_BYTES = 64 * 1024
@@ -118,35 +121,29 @@ def _refuse_over_cap(count: int, cap: int) -> None:
         )
 
 
-@asynccontextmanager
-async def while_connected(request: Request) -> AsyncIterator[None]:
-    """Ends the block with `ClientGone` as soon as the client closes the connection. The body must have been read.
+async def unless_gone(request: Request, work: Coroutine[None, None, Result]) -> Result:
+    """What `work` returns; cancels it as soon as the client closes the connection. The body must have been read.
 
     Raises:
         ClientGone: the client left.
     """
-    worker = asyncio.current_task()
-    gone = False
-
-    async def watch() -> None:
-        nonlocal gone
-        while (await request.receive())["type"] != "http.disconnect":
-            pass
-        gone = True
-        if worker is not None:
-            worker.cancel()
-
-    watcher = asyncio.create_task(watch())
+    working = asyncio.create_task(work)
+    leaving = asyncio.create_task(_left(request))
     try:
-        yield
-    except asyncio.CancelledError as error:
-        if not gone:
-            raise
-        if worker is not None:
-            worker.uncancel()
-        raise ClientGone from error
+        await asyncio.wait((working, leaving), return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            raise ClientGone
+        return working.result()
     finally:
-        watcher.cancel()
+        leaving.cancel()
+        if not working.done():
+            working.cancel()
+            await asyncio.wait((working,))
+
+
+async def _left(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
 
 
 def read_uploads(body: bytes, content_type: str | None, max_files: int) -> Uploads:

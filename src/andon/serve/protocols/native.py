@@ -15,7 +15,7 @@ from andon.serve.protocols._native_schema import MODELS, PREDICT
 from andon.serve.query import PredictQuery, read_query, wanted_classes
 from andon.serve.routing import add_route
 from andon.serve.service import Service
-from andon.serve.uploads import Upload, Uploads, held_body, read_uploads, while_connected
+from andon.serve.uploads import Upload, Uploads, held_body, read_uploads, unless_gone
 from andon.serve.work import Done
 
 HTTP_TIMEOUT = 408
@@ -74,10 +74,9 @@ class _Native:
         query = read_query([*request.query_params.multi_items(), *uploads.fields])
         predictor = self._service.models.find(query.model, query.version)
         writer = _Writer(predictor, query, request_id_of(request), received_at)
-        async with while_connected(request):
-            done = await self._service.predict(
-                predictor, [upload.data for upload in uploads.files], min_score=query.min_score
-            )
+        pictures = [upload.data for upload in uploads.files]
+        looking = self._service.predict(predictor, pictures, min_score=query.min_score)
+        done = await unless_gone(request, looking)
         if len(done) == 1:
             return writer.single(uploads.files[0], done[0])
         return writer.several(uploads.files, done)
