@@ -1,5 +1,6 @@
 """Finds for every tensor of a network its namesake in a weights file, or refuses."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
@@ -9,24 +10,25 @@ from torch import Tensor, nn
 from andon.errors import BadWeights
 from andon.models.archs import Backbone
 
-# timm networks that list the same layers in the same order as torchvision's, under other names: proved by equal
-# outputs in tests/models/test_weights_match.py, and extended only with such a proof.
-SAME_ORDER = (
-    *("mobilenetv2_100", "mobilenetv3_large_100", "mobilenetv3_small_100", "vgg", "densenet", "convnext_"),
-    *(f"efficientnet_b{size}" for size in range(5)),
-)
+# timm's networks that list the same layers in the same order as torchvision's under other names, and torchvision's name
+# of each. Proved by equal outputs in tests/models/test_weights_match.py, and extended only with such a proof.
+SAME_ORDER = {
+    "mobilenetv2_100": "mobilenet_v2",
+    "mobilenetv3_large_100": "mobilenet_v3_large",
+    "mobilenetv3_small_100": "mobilenet_v3_small",
+    **{f"vgg{depth}{kind}": f"vgg{depth}{kind}" for depth in (11, 13, 16, 19) for kind in ("", "_bn")},
+    **{f"convnext_{size}": f"convnext_{size}" for size in ("tiny", "small", "base", "large")},
+    **{f"efficientnet_b{size}": f"efficientnet_b{size}" for size in range(5)},
+}
 
 # What torchvision's layers do differently from timm's under equal weights: the epsilon of batch norm.
 TORCHVISION_BN_EPS = {"mobilenetv3_": 1e-3}
 
-# The last layer of torchvision's classifiers.
-TORCHVISION_HEADS = ("classifier.1.", "classifier.3.", "classifier.6.", "classifier.2.", "classifier.", "fc.", "head.")
-
 # Side heads that only training used.
 _SIDE_HEADS = ("AuxLogits", "aux1", "aux2")
 
-# timm's last name of a tensor where torchvision's differs.
-_ROLE = {"gamma": "layer_scale"}
+# torchvision's first DenseNet files write `norm.1` for `norm1`.
+_OLD_DENSENET = re.compile(r"(denselayer\d+\.(?:norm|conv))\.(?=\d\.)")
 
 _COUNTER = "num_batches_tracked"
 
@@ -86,54 +88,49 @@ def match_names(
     """
     target = {name: value for name, value in backbone.module.state_dict().items() if not name.endswith(_COUNTER)}
     given = {name: value for name, value in source.items() if not name.endswith(_COUNTER)}
-    body = {name: value for name, value in given.items() if not _in_head(name, (*backbone.head_prefixes, *_SIDE_HEADS))}
-    if keys == "torchvision" and set(body) != set(target) and arch.startswith(SAME_ORDER):
-        return _by_order(target, _without_last_layer(given, len(target)), where)
-    missing = [name for name in target if name not in body]
-    unused = [name for name in body if name not in target]
-    wrong = [
-        f"{name} {tuple(body[name].shape)} for {tuple(target[name].shape)}"
-        for name in target
-        if name in body and body[name].shape != target[name].shape
-    ]
-    if missing or unused or wrong:
-        raise BadWeights(
-            f"{where} does not fit {arch}: "
-            + "; ".join(
-                f"{len(names)} {what}: {_some(names)}"
-                for what, names in (("missing", missing), ("unused", unused), ("of another shape", wrong))
-                if names
-            )
-        )
-    return {name: body[name] for name in target}
+    heads: tuple[str, ...] = (*backbone.head_prefixes, *_SIDE_HEADS)
+    source_names = {name: name for name in target}
+    if keys == "torchvision":
+        given = {_OLD_DENSENET.sub(r"\1", name): value for name, value in given.items()}
+        if arch in SAME_ORDER and not given.keys() >= target.keys():
+            source_names, heads = _torchvision_names(SAME_ORDER[arch], list(target))
+    body = {name: value for name, value in given.items() if not _in_head(name, heads)}
+    known = set(source_names.values())
+    faults = {
+        "missing": [name for name in source_names.values() if name not in body],
+        "unused": [name for name in body if name not in known],
+        "of another shape": [
+            f"{given_name} {tuple(body[given_name].shape)} for {tuple(target[name].shape)}"
+            for name, given_name in source_names.items()
+            if given_name in body and not _fits(body[given_name], target[name])
+        ],
+    }
+    if any(faults.values()):
+        said = "; ".join(f"{len(names)} {what}: {_some(names)}" for what, names in faults.items() if names)
+        raise BadWeights(f"{where} does not fit {arch}: {said}")
+    return {name: body[given_name].reshape(target[name].shape) for name, given_name in source_names.items()}
+
+
+def _torchvision_names(network: str, target: Sequence[str]) -> tuple[dict[str, str], tuple[str, ...]]:
+    """Our name of each tensor → torchvision's, and torchvision's names of the tensors of the head.
+
+    They come from torchvision's own network: a safetensors file does not keep the order of its tensors.
+    """
+    from torchvision import models
+
+    with torch.device("meta"):
+        names = [name for name in models.get_model(network, weights=None).state_dict() if not name.endswith(_COUNTER)]
+    return dict(zip(target, names[: len(target)], strict=True)), tuple(names[len(target) :])
+
+
+def _fits(given: Tensor, wanted: Tensor) -> bool:
+    """A fully connected layer may be written as the convolution it equals, a scale per channel as [C] or [C, 1, 1]."""
+    other_form = {given.ndim, wanted.ndim} in ({2, 4}, {1, 3}) and given.numel() == wanted.numel()
+    return given.shape == wanted.shape or other_form
 
 
 def _in_head(name: str, prefixes: Sequence[str]) -> bool:
     return any(name == prefix or name.startswith(f"{prefix}.") for prefix in prefixes)
-
-
-def _without_last_layer(given: Mapping[str, Tensor], wanted: int) -> dict[str, Tensor]:
-    """`given` without its last weight and bias, where they are the head that the backbone does not have."""
-    names = list(given)
-    if len(names) == wanted + 2 and names[-1].endswith(".bias") and names[-1].startswith(TORCHVISION_HEADS):
-        names = names[:-2]
-    return {name: given[name] for name in names}
-
-
-def _by_order(target: Mapping[str, Tensor], given: Mapping[str, Tensor], where: str) -> dict[str, Tensor]:
-    if len(target) != len(given):
-        raise BadWeights(f"{where} has {len(given)} tensors before its head, the network {len(target)}")
-    matched: dict[str, Tensor] = {}
-    for (name, wanted), (given_name, tensor) in zip(target.items(), given.items(), strict=True):
-        same_role = _ROLE.get(last := name.rpartition(".")[2], last) == given_name.rpartition(".")[2]
-        # A fully connected layer may be written as the convolution it equals, a scale per channel as [C] or [C, 1, 1].
-        same_shape = tensor.shape == wanted.shape or {tensor.ndim, wanted.ndim} in ({2, 4}, {1, 3})
-        if not (same_role and same_shape and tensor.numel() == wanted.numel()):
-            raise BadWeights(
-                f"{where}: {given_name} {tuple(tensor.shape)} stands where {name} {tuple(wanted.shape)} was expected"
-            )
-        matched[name] = tensor.reshape(wanted.shape)
-    return matched
 
 
 def _some(names: Sequence[str]) -> str:

@@ -3,13 +3,18 @@
 `"auto"` and None are resolved in `resolve`, and nowhere else; `RUN/run.json` holds the resolved config.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
 from andon.core.image import Fit
 from andon.core.records import TaskName
+from andon.errors import BadConfig
 
-Auto = Literal["auto"]
+OptimiserName = Literal["adadelta", "adagrad", "adam", "adamw", "nadam", "nesterov", "radam", "rmsprop", "sgd"]
+
+_MOST_SEED = 2**32 - 1
+_SIDES_PX = (16, 4096)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,7 +77,7 @@ class OptimiserConfig:
         clip_norm: gradients longer than this are shortened to it; 0: never.
     """
 
-    name: str = "adamw"
+    name: OptimiserName = "adamw"
     learning_rate: float = 5e-4
     head_factor: float = 1.0
     weight_decay: float = 0.02
@@ -172,3 +177,71 @@ class TrainConfig:
     loss: LossConfig = field(default_factory=LossConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     budget: BudgetConfig = field(default_factory=BudgetConfig)
+
+
+def check(config: TrainConfig) -> None:
+    """Refuses values that no training run can have.
+
+    Raises:
+        BadConfig: every one of them.
+    """
+    if problems := [*_rates_out_of_range(config), *_numbers_out_of_range(config), *_size_out_of_range(config)]:
+        raise BadConfig(problems)
+
+
+def _rates_out_of_range(config: TrainConfig) -> Iterator[str]:
+    """Shares that are not between 0 and 1."""
+    for key, value, one_is_possible in (
+        ("average", config.average, False),
+        ("model.dropout", config.model.dropout, False),
+        ("model.drop_path", config.model.drop_path, False),
+        ("optimiser.momentum", config.optimiser.momentum, False),
+        ("schedule.warmup", config.schedule.warmup, True),
+        ("schedule.final", config.schedule.final, True),
+        ("schedule.factor", config.schedule.factor, True),
+        ("loss.label_smoothing", config.loss.label_smoothing, False),
+    ):
+        if not (0 <= value < 1 or (one_is_possible and value == 1)):
+            yield f"{key}: expected 0 to 1{'' if one_is_possible else ', below 1'}, got {value:g}"
+
+
+def _numbers_out_of_range(config: TrainConfig) -> Iterator[str]:
+    """Numbers that are too small or too large."""
+    budget, optimiser = config.budget, config.optimiser
+    least: tuple[tuple[str, float | None, int], ...] = (
+        ("seed", config.seed, 0),
+        ("data.split_seed", config.data.split_seed, 0),
+        ("batch_size", config.batch_size, 2),
+        ("optimiser.weight_decay", optimiser.weight_decay, 0),
+        ("optimiser.clip_norm", optimiser.clip_norm, 0),
+        ("optimiser.head_factor", optimiser.head_factor, 0),
+        ("budget.epochs", budget.epochs, 1),
+        ("budget.images_seen", budget.images_seen, 1),
+        ("budget.patience", budget.patience, 0),
+    )
+    yield from (f"{key}: expected {low} or more, got {value:g}" for key, value, low in least if _below(value, low))
+    for key, seed in (("seed", config.seed), ("data.split_seed", config.data.split_seed)):
+        if seed > _MOST_SEED:
+            yield f"{key}: expected at most {_MOST_SEED}, got {seed}"
+    above_0 = (
+        ("data.enlarge", config.data.enlarge),
+        ("optimiser.learning_rate", optimiser.learning_rate),
+        ("schedule.power", config.schedule.power),
+        ("schedule.every", config.schedule.every),
+        ("budget.time_limit_s", budget.time_limit_s),
+        *(("model.tap_strides", stride) for stride in config.model.tap_strides),
+    )
+    yield from (
+        f"{key}: expected more than 0, got {value:g}" for key, value in above_0 if value is not None and value <= 0
+    )
+
+
+def _below(value: float | None, least: int) -> bool:
+    return value is not None and value < least
+
+
+def _size_out_of_range(config: TrainConfig) -> Iterator[str]:
+    low, high = _SIDES_PX
+    if config.data.size_wh is not None and not all(low <= side <= high for side in config.data.size_wh):
+        width, height = config.data.size_wh
+        yield f"data.size_wh: expected {low} to {high} pixels a side, got {width}×{height}"

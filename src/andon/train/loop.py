@@ -4,6 +4,7 @@ Everything random is a function of (seed, step), and the state that is saved is 
 was killed and resumed goes the way an unbroken one would have gone.
 """
 
+import logging
 import math
 import time
 from collections.abc import Callable
@@ -104,6 +105,7 @@ class Loop:
     state: State = field(default_factory=State)
 
     def __post_init__(self) -> None:
+        logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # the plan says which precision it is
         self.fabric = lightning_fabric.Fabric(
             accelerator="auto", devices=1, precision="bf16-mixed" if self.config.precision == "bf16" else "32-true"
         )
@@ -233,8 +235,8 @@ class Loop:
         patience = self.config.budget.patience
         if patience and state.epochs_waited >= patience:
             state.stopped = f"val did not improve for {patience} epochs"
+        self.on_epoch(row)  # before the state: a row that is done again is taken out, one never written is missed
         self._save()
-        self.on_epoch(row)
 
     def _val_scores(self, weights: dict[str, Tensor]) -> dict[str, float]:
         """What `score` says of val under `weights`; the model keeps its own."""

@@ -7,13 +7,12 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
-from andon.errors import BadConfig, did_you_mean
 from andon.models.classifier import Classifier
-from andon.train.config import OptimiserConfig
+from andon.train.config import OptimiserConfig, OptimiserName
 
 Groups = Iterable[dict[str, Any]]
 
-OPTIMISERS: dict[str, Callable[[Groups, OptimiserConfig], Optimizer]] = {
+OPTIMISERS: dict[OptimiserName, Callable[[Groups, OptimiserConfig], Optimizer]] = {
     "adam": lambda g, c: torch.optim.Adam(g, lr=c.learning_rate, betas=(c.momentum, 0.999)),
     "adamw": lambda g, c: torch.optim.AdamW(g, lr=c.learning_rate, betas=(c.momentum, 0.999)),
     "nadam": lambda g, c: torch.optim.NAdam(g, lr=c.learning_rate, betas=(c.momentum, 0.999)),
@@ -32,12 +31,7 @@ def make_optimiser(model: Classifier, config: OptimiserConfig) -> Optimizer:
 
     Parameters come in up to four groups: head or backbone, with or without weight decay; biases, norms and other
     vectors are never decayed. Each group carries `highest_rate`, which `set_rate` scales.
-
-    Raises:
-        BadConfig: there is no optimiser of that name.
     """
-    if config.name not in OPTIMISERS:
-        raise BadConfig([f"there is no optimiser {config.name!r}. {did_you_mean(config.name, OPTIMISERS)}"])
     groups: list[dict[str, Any]] = []
     for part, factor in ((model.backbone, 1.0), (model.head, config.head_factor)):
         for decayed in (True, False):

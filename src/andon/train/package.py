@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -114,7 +115,7 @@ def prove(trained: Trained, records: Sequence[ImageRecord], progress: Progress) 
         parity=worst,
         engines=tuple(passed),
         refused=refused,
-        golden=_golden(records, reference_nc, trained.classes),
+        golden=_golden(records, reference_nc, trained),
     )
 
 
@@ -262,20 +263,37 @@ def _logits_of(session: Session, record: ImageRecord, spec: InputSpec) -> NDArra
 
 
 def _golden(
-    records: Sequence[ImageRecord], logits_nc: NDArray[np.float32], classes: Sequence[str]
+    records: Sequence[ImageRecord], logits_nc: NDArray[np.float32], trained: Trained
 ) -> tuple[GoldenImage, ...]:
-    """A few images with known answers, the classes in turn."""
-    by_class: dict[str, list[int]] = {name: [] for name in classes}
-    for number, record in enumerate(records):
-        for label in record.labels[:1]:
+    """A few images with known answers: half of them typical, the classes in turn, half where the model is least sure.
+
+    A sure answer hides an engine's errors: near 1 a probability hardly moves with its logit.
+    """
+    sizes = [record.path.stat().st_size for record in records]
+    small = [number for number, size in enumerate(sizes) if size <= _GOLDEN_MAX_BYTES]
+    usable = small or [int(np.argmin(sizes))]
+    by_class: dict[str, list[int]] = {name: [] for name in trained.classes}
+    for number in usable:
+        for label in records[number].labels[:1]:
             by_class[label].append(number)
-    turns = [number for turn in range(_GOLDEN_IMAGES) for rows in by_class.values() for number in rows[turn : turn + 1]]
-    chosen: list[GoldenImage] = []
-    for number in turns or range(len(records)):
-        data = read_image_bytes(records[number].path)
-        if len(data) <= _GOLDEN_MAX_BYTES:
-            outputs = tuple(float(value) for value in logits_nc[number])
-            chosen.append(GoldenImage(name=records[number].key, data=data, outputs=outputs))
-        if len(chosen) == _GOLDEN_IMAGES:
-            break
-    return tuple(chosen)
+    turns = (number for turn in range(_GOLDEN_IMAGES) for rows in by_class.values() for number in rows[turn : turn + 1])
+    typical = list(islice(turns, _GOLDEN_IMAGES // 2))
+    margins_n = _margins(logits_nc, multi_label=trained.multi_label)
+    unsure = sorted(set(usable) - set(typical), key=lambda number: float(margins_n[number]))
+    return tuple(
+        GoldenImage(
+            name=records[number].key,
+            data=read_image_bytes(records[number].path),
+            outputs=tuple(float(value) for value in logits_nc[number]),
+        )
+        for number in (*typical, *unsure[: _GOLDEN_IMAGES - len(typical)])
+    )
+
+
+def _margins(logits_nc: NDArray[np.float32], *, multi_label: bool) -> NDArray[np.float32]:
+    """How sure each answer is [N]: the lead of the top class, or the least distance of any class from one half."""
+    found_nc = probabilities(logits_nc, multi_label=multi_label)
+    if multi_label or found_nc.shape[1] < 2:
+        return np.asarray(np.abs(found_nc - 0.5).min(axis=1), np.float32)
+    ordered_nc = np.sort(found_nc, axis=1)
+    return np.asarray(ordered_nc[:, -1] - ordered_nc[:, -2], np.float32)

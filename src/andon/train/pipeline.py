@@ -3,7 +3,7 @@
 import platform
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,9 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from andon.core.machine import available_cpus, cpu_name
+from andon.core.manifest import DatasetStamp
 from andon.core.progress import Progress, Silent
 from andon.core.records import SPLITS, Dataset, ImageRecord, Problem, SplitName
 from andon.core.settings import to_plain
+from andon.core.wording import counted, listed
 from andon.datasets import (
     SplitTable,
     content_hashes,
@@ -24,12 +26,12 @@ from andon.datasets import (
     split_records,
     usable_images,
 )
-from andon.errors import BadConfig, BadData, MissingExtra, did_you_mean
+from andon.errors import BadConfig, BadData, MissingExtra, UserError, did_you_mean
 from andon.evaluate import Evaluation, ParityResult, ReportContext, evaluate_images, write_report
 from andon.runtime.predictor import Predictor
 from andon.tasks.classification import label_matrix, probabilities
-from andon.train.config import TrainConfig
-from andon.train.run_folder import Journal, Logged, RunFolder
+from andon.train.config import TrainConfig, check
+from andon.train.run_folder import REFUSED, Journal, Logged, RunFolder
 
 if TYPE_CHECKING:
     from andon.train.resolve import Prepared
@@ -99,6 +101,11 @@ class Material:
     splits: dict[SplitName, tuple[ImageRecord, ...]]
     problems: tuple[Problem, ...]
 
+    @property
+    def stamp(self) -> DatasetStamp:
+        """Which data this is, by content."""
+        return dataset_stamp(self.dataset, self.hashes, self.table, self.splits)
+
     def targets(self, split: SplitName) -> NDArray[np.float32]:
         """Zeros and ones [N, C] of a split's images."""
         return label_matrix(self.splits[split], self.dataset.classes)
@@ -114,21 +121,39 @@ def train(request: TrainRequest, progress: Progress | None = None) -> TrainResul
     """
     folder = RunFolder(request.out)
     config = folder.config() if request.resume else request.config
+    check(config)
     if not request.resume:
         folder.begin(config, request.command)
     listener = Logged(progress or Silent(), folder.log_file)
     run = Run(request=request, folder=folder, progress=listener, began=time.monotonic())
+    try:
+        material, prepared = _make_ready(run, config)
+    except UserError:
+        if not request.resume:
+            folder.write({"status": REFUSED})
+        raise
+    stopped = _fit(run, prepared, material)
+    return _package(run, prepared, material, stopped)
+
+
+def _make_ready(run: Run, config: TrainConfig) -> "tuple[Material, Prepared]":
+    """Everything that can turn out wrong with data, settings and weights, before anything is computed."""
     material = _gather(run, config)
-    _check_good_classes(config, material.dataset.classes)
+    _check_classes(config, material)
     try:
         from andon.train.resolve import prepare
     except ModuleNotFoundError as error:
         raise MissingExtra("training", "train") from error
     prepared = prepare(config, material.splits["train"], len(material.dataset.classes))
-    folder.write({"config": to_plain(prepared.config), "weights": to_plain(prepared.start.stamp)})
-    _say_plan(prepared, material, listener)
-    stopped = _fit(run, prepared, material)
-    return _package(run, prepared, material, stopped)
+    run.folder.write(
+        {
+            "config": to_plain(prepared.config),
+            "weights": to_plain(prepared.start.stamp),
+            "dataset": to_plain(material.stamp),
+        }
+    )
+    _say_plan(prepared, material, run.progress)
+    return material, prepared
 
 
 def _gather(run: Run, config: TrainConfig) -> Material:
@@ -139,11 +164,6 @@ def _gather(run: Run, config: TrainConfig) -> Material:
     usable, set_aside = usable_images(dataset, hashes, config.data.conflicts, progress)
     if request.resume and folder.split_file.exists():
         table = SplitTable.load(folder.split_file)
-        if changed := [image.key for image in usable.images if hashes[image.key] not in table.assignment]:
-            raise BadData(
-                f"{request.data} has changed since the run was begun: {len(changed)} images are new, "
-                f"such as {changed[0]}. Begin a new run, or put the data back"
-            )
     else:
         table = split_dataset(usable, hashes, seed=config.data.split_seed)
         table.save(folder.split_file)
@@ -151,10 +171,35 @@ def _gather(run: Run, config: TrainConfig) -> Material:
     for problem in problems:
         progress.say(f"note: {problem.message}")
     splits = split_records(usable, hashes, table)
-    return Material(dataset=usable, hashes=hashes, table=table, splits=splits, problems=problems)
+    material = Material(dataset=usable, hashes=hashes, table=table, splits=splits, problems=problems)
+    if request.resume:
+        _refuse_other_data(run, material)
+    return material
 
 
-def _check_good_classes(config: TrainConfig, classes: Sequence[str]) -> None:
+def _refuse_other_data(run: Run, material: Material) -> None:
+    """A run goes on only with the data it was begun with."""
+    begun_with = run.folder.facts().get("dataset")
+    if not isinstance(begun_with, dict) or begun_with.get("hash") == material.stamp.hash:
+        return
+    known = material.table.assignment
+    new = [image.key for image in material.dataset.images if material.hashes[image.key] not in known]
+    gone = len(known.keys() - {material.hashes[image.key] for image in material.dataset.images})
+    raise BadData(
+        f"{run.request.data} has changed since the run was begun: {counted(len(new), 'image is', 'images are')} new"
+        f"{' (' + listed(new, first=3) + ')' if new else ''}, {gone} gone, the rest may have other classes. "
+        "Begin a new run, or put the data back"
+    )
+
+
+def _check_classes(config: TrainConfig, material: Material) -> None:
+    classes = material.dataset.classes
+    trained = {label for record in material.splits["train"] for label in record.labels}
+    if not material.dataset.multi_label and len(trained) < 2:
+        raise BadData(
+            f"all train images are of the class {listed(sorted(trained))}; to tell {listed(classes)} apart, "
+            "train images of at least two classes are needed"
+        )
     if unknown := [name for name in config.data.good_classes if name not in classes]:
         raise BadConfig(
             [f"data.good_classes: there is no class {name!r}. {did_you_mean(name, classes)}" for name in unknown]
@@ -278,7 +323,7 @@ def _package(run: Run, prepared: "Prepared", material: Material, stopped: str) -
         multi_label=material.dataset.multi_label,
         spec=prepared.spec,
         start=prepared.start,
-        stamp=dataset_stamp(material.dataset, material.hashes, material.table, splits),
+        stamp=material.stamp,
     )
     proven = prove(trained, splits["val"] or splits["train"][:200], progress)
     progress.say(proven.parity.sentence())
@@ -316,7 +361,6 @@ def _package(run: Run, prepared: "Prepared", material: Material, stopped: str) -
             "status": "done",
             "seconds": round(seconds, 2),
             "stopped": stopped,
-            "dataset": to_plain(trained.stamp),
             "problems": [to_plain(problem) for problem in material.problems],
             "parity": to_plain(parity),
             "engines": {"passed": list(proven.engines), "refused": dict(proven.refused)},

@@ -14,7 +14,7 @@ import torch
 from andon.core.image import InputSpec, read_header, read_image_bytes
 from andon.core.machine import available_cpus
 from andon.core.records import ImageRecord
-from andon.errors import BadConfig, BadImage
+from andon.errors import BadImage
 from andon.models.archs import Backbone, BuildRequest, find_arch
 from andon.models.classifier import Classifier
 from andon.models.weights import StartingPoint, find_weights, load_file, load_hub, no_weights, read_sidecar
@@ -124,9 +124,6 @@ def _input_size(
 ) -> tuple[int, int]:
     """The given size; else the area the weights were trained at, enlarged as asked, in the shape of the photos."""
     if config.data.size_wh is not None:
-        width, height = config.data.size_wh
-        if not (16 <= width <= 4096 and 16 <= height <= 4096):
-            raise BadConfig([f"data.size_wh: expected 16 to 4096 pixels a side, got {width}×{height}"])
         return config.data.size_wh
     if published.fixed_size:
         return published.size_wh

@@ -16,6 +16,8 @@ from andon.core.settings import build, to_plain
 from andon.errors import BadData, UserError
 from andon.train.config import TrainConfig
 
+REFUSED = "refused"  # the status of a run that never began, because its data, settings or weights were wrong
+
 
 class RunFolder:
     """The folder of one run.
@@ -35,21 +37,29 @@ class RunFolder:
         self.bundle = path / "model.andon"
 
     def begin(self, config: TrainConfig, command: str) -> None:
-        """Makes a new run.
+        """Makes a new run; one that was refused before it began is replaced.
 
         Raises:
             UserError: the folder holds a run already, or cannot be written.
         """
-        if self.run_file.exists():
+        if self._holds_run():
             raise UserError(
                 f"{self.path} holds a run already. Continue it with --resume, or give another folder with --out"
             )
-        self.write({"config": to_plain(config), "command": command, "status": "running", "created": now()})
+        self._write_all({"config": to_plain(config), "command": command, "status": "running", "created": now()})
 
     def write(self, facts: dict[str, Any]) -> None:
         """Adds to or replaces facts of `run.json`."""
-        known = self.facts() if self.run_file.exists() else {}
-        write_atomic(self.run_file, json.dumps({**known, **facts}, ensure_ascii=False, indent=1) + "\n")
+        self._write_all({**self.facts(), **facts})
+
+    def _write_all(self, facts: dict[str, Any]) -> None:
+        write_atomic(self.run_file, json.dumps(facts, ensure_ascii=False, indent=1) + "\n")
+
+    def _holds_run(self) -> bool:
+        try:
+            return self.run_file.exists() and self.facts().get("status") != REFUSED
+        except PermissionError as error:
+            raise UserError(f"cannot use {self.path}: {error.strerror}") from error
 
     def facts(self) -> dict[str, Any]:
         """What `run.json` holds.
@@ -70,10 +80,11 @@ class RunFolder:
         return build(TrainConfig, self.facts().get("config", {}), where=str(self.run_file))
 
     def rows(self) -> list[dict[str, float]]:
-        """The rows of `metrics.jsonl`."""
+        """The rows of `metrics.jsonl`, without the last one where a kill left only half of it."""
         if not self.metrics_file.exists():
             return []
-        return [json.loads(line) for line in self.metrics_file.read_text(encoding="utf-8").splitlines() if line]
+        whole, _, _ = self.metrics_file.read_text(encoding="utf-8").rpartition("\n")
+        return [json.loads(line) for line in whole.splitlines()]
 
 
 class Journal:

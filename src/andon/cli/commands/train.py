@@ -1,5 +1,6 @@
 """`andon train`."""
 
+import json
 import re
 import shlex
 import sys
@@ -47,7 +48,7 @@ def train(  # noqa: PLR0913, PLR0917 - a command's options are its interface
         "budget.epochs": epochs,
         "budget.time_limit_s": None if time_limit is None else _seconds(time_limit),
     }
-    given = [f"{key}={value}" for key, value in flags.items() if value is not None]
+    given = [f"{key}={json.dumps(value)}" for key, value in flags.items() if value is not None]
     config = with_settings(RECIPES.get(preset).config(), [*given, *(settings or [])])
     request = TrainRequest(data=data, out=out, config=config, resume=resume, command=_command())
     with progress() as listener:

@@ -1,10 +1,14 @@
 """Every network of timm (PyTorch Image Models, Apache-2.0): more than a thousand."""
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from typing import Any
 
 from andon.core.manifest import Normalisation
 from andon.models.archs import Arch, Backbone, BuildRequest, Stage
+
+# What some networks' lists of features call a module, and its real name: MViTv2, Twins; HRNet; MobileNetV5.
+_REAL_NAMES = {"block": ("stages", "blocks"), "stem": ("act2",), "stage1": ("layer1",), "bn1": ("conv_stem",)}
+_HUB_ANSWERS_WITHIN_S = 5.0
 
 
 def _names() -> Sequence[str]:
@@ -44,17 +48,44 @@ def _build(request: BuildRequest) -> Backbone:
 
 def _stages(module: Any) -> tuple[Stage, ...]:  # noqa: ANN401 - timm's models share no typed base
     found = getattr(module, "feature_info", None) or ()
-    rows = found if isinstance(found, (list, tuple)) else found.info
-    return tuple(
-        Stage(module=row["module"], stride=int(row["reduction"]), channels=int(row["num_chs"])) for row in rows
-    )
+    modules = {name for name, _ in module.named_modules()}
+    stages: list[Stage] = []
+    for row in found if isinstance(found, (list, tuple)) else found.info:
+        name = _real_name(row["module"], modules)
+        if name is not None:
+            stages.append(Stage(module=name, stride=int(row["reduction"]), channels=int(row["num_chs"])))
+    return tuple(stages)
+
+
+def _real_name(listed: str, modules: Set[str]) -> str | None:
+    """The module that a network's list of features means, or None where it has no such module."""
+    first, dot, rest = listed.partition(".")
+    candidates = (listed, *(f"{other}{dot}{rest}" for other in _REAL_NAMES.get(first, ())))
+    return next((name for name in candidates if name in modules), None)
 
 
 def _fetch(name: str) -> dict[str, object]:
     import timm
 
+    config = timm.get_pretrained_cfg(name)
+    if config is not None and config.hf_hub_id:
+        _reach_hub(str(config.hf_hub_id))
     state: dict[str, object] = timm.create_model(name, pretrained=True, num_classes=0).state_dict()
     return state
+
+
+def _reach_hub(repository: str) -> None:
+    """Asks the hub once whether it is there, unless the weights are on disk already: its own retries take a minute."""
+    from huggingface_hub import constants, get_session, hf_hub_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    for file in ("model.safetensors", "pytorch_model.bin"):
+        try:
+            hf_hub_download(repository, file, local_files_only=True)
+        except LocalEntryNotFoundError:
+            continue
+        return
+    get_session().head(constants.ENDPOINT, timeout=_HUB_ANSWERS_WITHIN_S)
 
 
 ARCH = Arch(title="timm", names=_names, build=_build, fetch=_fetch)
