@@ -1,0 +1,1 @@
+"""Programs that show how Andon is used; each runs in CI."""
