@@ -44,10 +44,10 @@ DEMOS = {
         sample="steel-strips",
         drawing=("--images-per-class", "100", "--size", "200"),
         training=(
-            *("--task", "classification", "--weights", "none", "--arch", "resnet10t", "--epochs", "18"),
-            *("--set", "data.size_wh=[112,112]", "--set", 'data.good_classes=["good"]'),
-            *("--set", "optimiser.learning_rate=0.004", "--set", "augment.strength=light"),
-            *("--set", "augment.flip_vertical=true"),
+            *("--task", "classification", "--weights", "none", "--arch", "resnet10t", "--epochs", "16"),
+            *("--set", "batch_size=16", "--set", "data.size_wh=[112,112]"),
+            *("--set", 'data.good_classes=["good"]', "--set", "optimiser.learning_rate=0.004"),
+            *("--set", "augment.strength=light", "--set", "augment.flip_vertical=true"),
         ),
     )
 }

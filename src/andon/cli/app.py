@@ -1,6 +1,6 @@
 """Finds the command, runs it, and turns errors into exit codes."""
 
-import json
+import io
 import logging
 import sys
 import traceback
@@ -11,6 +11,7 @@ from typing import Any
 
 import typer
 
+from andon.cli.output import as_json_line
 from andon.errors import AndonError, UserError
 
 EXIT_INTERRUPTED = 130
@@ -40,19 +41,27 @@ def build_app(only: str | None = None) -> typer.Typer:
     return app
 
 
-def _version(
-    *, version: bool = typer.Option(False, "--version", is_eager=True, help="Say the version and stop.")
-) -> None:
-    if version:
+def _say_version(wanted: bool) -> None:
+    if wanted:
         from andon import __version__
 
         typer.echo(__version__)
         raise typer.Exit
 
 
+def _version(
+    *,
+    version: bool = typer.Option(
+        False, "--version", is_eager=True, callback=_say_version, help="Say the version and stop."
+    ),
+) -> None:
+    del version  # its callback has answered
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs `andon ARGUMENTS` and returns its exit code: 0 done, 1 the answer is "no", 2 wrong input, 70 our fault."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    _show_every_letter()
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     only = words[0] if words and words[0] in command_names() else None
     try:
@@ -67,6 +76,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:  # noqa: BLE001 - the last line of defence: said with its trace, never swallowed
         return _unexpected(error, words)
     return outcome if isinstance(outcome, int) else 0
+
+
+def _show_every_letter() -> None:
+    """Consoles of an old code page show the letters they lack as escapes, instead of ending the command."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _report(error: AndonError, words: Sequence[str]) -> int:
@@ -90,4 +106,4 @@ def _unexpected(error: Exception, words: Sequence[str]) -> int:
 
 def _say_json(result: dict[str, str], words: Sequence[str]) -> None:
     if "--json" in words:
-        typer.echo(json.dumps(result, ensure_ascii=False))
+        typer.echo(as_json_line(result))

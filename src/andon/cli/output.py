@@ -18,7 +18,13 @@ _PLAIN_EVERY_S = 5.0
 
 def emit(result: Mapping[str, object], *, as_json: bool, text: str) -> None:
     """The command's result: `result` as one line of JSON, or `text` for a person."""
-    typer.echo(json.dumps(result, ensure_ascii=False, allow_nan=False) if as_json else text)
+    typer.echo(as_json_line(result) if as_json else text)
+
+
+def as_json_line(result: Mapping[str, object]) -> str:
+    """`result` as JSON; where stdout is not UTF-8 (an old code page), letters beyond ASCII are written as escapes."""
+    encoding = (getattr(sys.stdout, "encoding", None) or "utf-8").lower().replace("-", "").replace("_", "")
+    return json.dumps(result, ensure_ascii=encoding != "utf8", allow_nan=False)
 
 
 def say(message: str) -> None:

@@ -5,6 +5,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,6 +37,7 @@ from andon.train.run_folder import REFUSED, Journal, Logged, RunFolder
 if TYPE_CHECKING:
     from andon.train.resolve import Prepared
 
+_LIBRARIES = ("lightning_fabric", "onnx", "safetensors", "sklearn", "tensorboard", "timm", "torch", "torchvision")
 _RESERVE_SHARE, _RESERVE_MOST_S = 0.15, 30.0
 
 
@@ -117,8 +119,10 @@ def train(request: TrainRequest, progress: Progress | None = None) -> TrainResul
     Raises:
         UserError: the data, the settings or the weights are wrong, or the folder cannot be written.
         GateFailed: the packaged model would not answer like the trained one, or training diverged.
-        MissingExtra: torch is not installed.
+        MissingExtra: torch or another library of the extra "train" is not installed; nothing was written.
     """
+    if any(find_spec(name) is None for name in _LIBRARIES):
+        raise MissingExtra("training", "train")
     folder = RunFolder(request.out)
     config = folder.config() if request.resume else request.config
     check(config)
@@ -140,10 +144,8 @@ def _make_ready(run: Run, config: TrainConfig) -> "tuple[Material, Prepared]":
     """Everything that can turn out wrong with data, settings and weights, before anything is computed."""
     material = _gather(run, config)
     _check_classes(config, material)
-    try:
-        from andon.train.resolve import prepare
-    except ModuleNotFoundError as error:
-        raise MissingExtra("training", "train") from error
+    from andon.train.resolve import prepare
+
     prepared = prepare(config, material.splits["train"], len(material.dataset.classes))
     run.folder.write(
         {
