@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 from torch.jit._trace import TracerWarning
+from torch.onnx import symbolic_helper
 
 OPSET = 17
 INPUT = "pixels"
@@ -25,6 +26,7 @@ def export_onnx(module: nn.Module, size_wh: tuple[int, int], outputs: Sequence[s
         outputs: the names of the outputs, first axis N.
     """
     module.eval().float().cpu()
+    torch.onnx.register_custom_op_symbolic("aten::adaptive_avg_pool2d", _average_to_size, OPSET)  # type: ignore[attr-defined]
     width, height = size_wh
     example = torch.zeros(2, height, width, 3, dtype=torch.uint8)
     file: Any = io.BytesIO()  # torch's types know only paths; its exporter writes to files as well
@@ -43,3 +45,31 @@ def export_onnx(module: nn.Module, size_wh: tuple[int, int], outputs: Sequence[s
         )
     content: bytes = file.getvalue()
     return content
+
+
+@symbolic_helper.parse_args("v", "is")
+def _average_to_size(graph: Any, features: Any, want_hw: list[int]) -> Any:  # noqa: ANN401 - the exporter's own objects
+    """Average pooling to a given size; the exporter's own knows only sizes that divide the input's.
+
+    Where they do not divide it, the windows differ in size and overlap: two products with constant matrices.
+    """
+    if want_hw == [1, 1]:
+        return graph.op("GlobalAveragePool", features)
+    have_hw = features.type().varyingSizes()[-2:]
+    if all(have % want == 0 for have, want in zip(have_hw, want_hw, strict=True)):
+        window = [have // want for have, want in zip(have_hw, want_hw, strict=True)]
+        return graph.op("AveragePool", features, kernel_shape_i=window, strides_i=window)
+    rows, columns = (
+        graph.op("Constant", value_t=_windows(have, want)) for have, want in zip(have_hw, want_hw, strict=True)
+    )
+    columns = graph.op("Transpose", columns, perm_i=[1, 0])
+    return graph.op("MatMul", rows, graph.op("MatMul", features, columns))
+
+
+def _windows(have: int, want: int) -> torch.Tensor:
+    """The share of each of `have` places in each of `want` averages [want, have], as torch divides them."""
+    shares = torch.zeros(want, have)
+    for row in range(want):
+        first, end = row * have // want, -(-(row + 1) * have // want)
+        shares[row, first:end] = 1 / (end - first)
+    return shares

@@ -20,8 +20,8 @@ class Classifier(nn.Module):
         num_classes: the length of the logits.
         normalisation: what the backbone's weights expect.
         dropout: of the embedding, in training.
-        tap_strides: the embedding also holds mean and deviation over the image of the last features at each of these
-            strides, where the backbone has such a stage: textures that the last layers no longer tell apart.
+        taps: from `find_taps`; the embedding also holds mean and deviation over the image of these stages' features:
+            textures that the last layers no longer tell apart.
     """
 
     scale: Tensor
@@ -35,13 +35,12 @@ class Classifier(nn.Module):
         *,
         normalisation: Normalisation,
         dropout: float = 0.0,
-        tap_strides: Sequence[int] = (),
+        taps: Sequence[Stage] = (),
     ) -> None:
         super().__init__()
         self.backbone = built.module
         self.stages = built.stages
         self._tapped = _Tapped()
-        taps = [stage for stage in last_of_stride(built.stages) if stage.stride in tap_strides and stage.channels]
         for stage in taps:
             self.backbone.get_submodule(stage.module).register_forward_hook(self._tap(stage.channels))
         self.embedding_size = built.embedding_size + 2 * sum(stage.channels for stage in taps)
@@ -71,8 +70,7 @@ class Classifier(nn.Module):
         """A hook that keeps mean and deviation over all places of features NCHW, NHWC or [B, N, C]."""
 
         def keep(_module: nn.Module, _given: object, features: Tensor) -> None:
-            last = features.movedim(1, -1) if features.ndim == 4 and features.shape[1] == channels else features
-            x_bnc = last.flatten(1, -2).float()
+            x_bnc = _channels_last(features, channels).flatten(1, -2).float()
             mean_bc = x_bnc.mean(1)
             deviation_bc = (x_bnc.square().mean(1) - mean_bc.square()).clamp_min(1e-6).sqrt()
             self._tapped.features.extend((mean_bc, deviation_bc))
@@ -102,6 +100,45 @@ class Embedder(nn.Module):
     def forward(self, pixels_bhwc: Tensor) -> Tensor:
         """The pooled embedding [B, D]."""
         return self.model.embed(pixels_bhwc)
+
+
+def find_taps(built: Backbone, strides: Sequence[int], size_wh: tuple[int, int]) -> tuple[Stage, ...]:
+    """The last stage of each of `strides` whose features can be tapped, found by looking at one black image.
+
+    Some networks never call the module that their list of features names, or it gives several tensors at once: these
+    have nothing to tap.
+    """
+    wanted = [stage for stage in last_of_stride(built.stages) if stage.stride in strides and stage.channels]
+    if not wanted:
+        return ()
+    seen: dict[str, object] = {}
+    hooks = [
+        built.module.get_submodule(stage.module).register_forward_hook(
+            lambda _module, _given, features, name=stage.module: seen.update({name: features})
+        )
+        for stage in wanted
+    ]
+    training = built.module.training
+    width, height = size_wh
+    with torch.inference_mode():
+        built.module.eval()(torch.zeros(1, 3, height, width))
+    built.module.train(training)
+    for hook in hooks:
+        hook.remove()
+    return tuple(stage for stage in wanted if _can_be_tapped(seen.get(stage.module), stage.channels))
+
+
+def _can_be_tapped(features: object, channels: int) -> bool:
+    return (
+        isinstance(features, Tensor)
+        and features.ndim in {3, 4}
+        and _channels_last(features, channels).shape[-1] == channels
+    )
+
+
+def _channels_last(features: Tensor, channels: int) -> Tensor:
+    """Features NCHW, NHWC or [B, N, C] with the channels last."""
+    return features.movedim(1, -1) if features.ndim == 4 and features.shape[1] == channels else features
 
 
 def last_of_stride(stages: Sequence[Stage]) -> list[Stage]:

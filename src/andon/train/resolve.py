@@ -16,7 +16,7 @@ from andon.core.machine import available_cpus
 from andon.core.records import ImageRecord
 from andon.errors import BadImage
 from andon.models.archs import Backbone, BuildRequest, find_arch
-from andon.models.classifier import Classifier
+from andon.models.classifier import Classifier, find_taps
 from andon.models.weights import StartingPoint, find_weights, load_file, load_hub, no_weights, read_sidecar
 from andon.train.config import TrainConfig
 
@@ -83,7 +83,7 @@ def prepare(config: TrainConfig, images: Sequence[ImageRecord], num_classes: int
         num_classes,
         normalisation=start.normalisation,
         dropout=config.model.dropout,
-        tap_strides=config.model.tap_strides,
+        taps=find_taps(built, config.model.tap_strides, size_wh),
     )
     spec = InputSpec(size_wh=size_wh, fit=config.data.fit)
     settled = _settle(config, arch=arch, size_wh=size_wh, start=start, count=len(images))
