@@ -6,6 +6,8 @@ hub's own record, never from a guess.
 
 import json
 import os
+import struct
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +23,22 @@ from andon.core.settings import build
 from andon.errors import BadConfig, BadWeights
 from andon.models.archs import Arch, Backbone
 from andon.models.weights_match import load_matched
+
+# What torch's restricted reader raises on bytes that are no weights.
+_BROKEN_PICKLE = (
+    *(
+        RuntimeError,
+        OSError,
+        EOFError,
+        ValueError,
+        LookupError,
+        AttributeError,
+        TypeError,
+        ArithmeticError,
+        MemoryError,
+    ),
+    struct.error,
+)
 
 SUFFIXES = (".safetensors", ".pth", ".pt")
 
@@ -221,8 +239,10 @@ def _read_pth(path: Path) -> object:
     import pickle
 
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, OSError, EOFError, ValueError, KeyError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # remarks on other pickle protocols
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, *_BROKEN_PICKLE) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise BadWeights(f"{path} cannot be read as plain weights: {reason}") from error
 

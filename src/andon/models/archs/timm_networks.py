@@ -41,7 +41,7 @@ def _build(request: BuildRequest) -> Backbone:
             mean=tuple(published.get("mean", (0.485, 0.456, 0.406))),
             std=tuple(published.get("std", (0.229, 0.224, 0.225))),
         ),
-        hub=f"timm/{request.name}.{published['tag']}" if published.get("tag") else None,
+        hub=f"timm/{request.name}.{published['tag']}" if config is not None and config.has_weights else None,
         licence=str(published.get("license") or "unknown"),
     )
 
