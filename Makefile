@@ -6,31 +6,35 @@ TASK   ?= classification
 
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
+CODE := src tests bench examples docs
 
-.PHONY: demo test check bench wheel clean
 .DEFAULT_GOAL := help
-.PHONY: help
+.PHONY: help demo test check bench docs extras wheel clean
 help:
-	@echo "make demo   set up, draw sample data, train, evaluate, package, serve (SERVE=0: stop after one prediction)"
-	@echo "make test   set up and run every test"
-	@echo "make check  lint, types, architecture"
-	@echo "make bench  measure this machine (results in bench/results)"
+	@echo "make demo    set up, draw sample data, train, evaluate, package, serve (SERVE=0: stop after one prediction)"
+	@echo "make test    set up and run every test"
+	@echo "make check   lint, types, architecture"
+	@echo "make bench   measure this machine (results in bench/results)"
+	@echo "make docs    write the generated parts of docs/ anew, and test the pages"
+	@echo "make extras  prove that predicting and serving need no torch (a fresh environment, minutes)"
+	@echo "make wheel   build the wheel into dist/"
 
 $(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, this is " + sys.version.split()[0] + "; say which: make PYTHON=python3.12")'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt uv
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[train,dev]'
 	@touch $@
 
 demo: $(STAMP)
-	$(BIN)/python -m examples.demo --task $(TASK) $(if $(filter 0,$(SERVE)),--no-serve)
+	@$(BIN)/python -m examples.demo --task $(TASK) $(if $(filter 0,$(SERVE)),--no-serve)
 
 test: $(STAMP)
 	$(BIN)/python -m pytest
 
 check: $(STAMP)
-	$(BIN)/ruff check src tests bench examples
-	$(BIN)/ruff format --check src tests bench examples
+	$(BIN)/ruff check $(CODE)
+	$(BIN)/ruff format --check $(CODE)
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/vulture
@@ -39,8 +43,15 @@ check: $(STAMP)
 bench: $(STAMP)
 	$(BIN)/python -m bench
 
+docs: $(STAMP)
+	$(BIN)/python docs/generate.py
+	$(BIN)/python -m pytest tests/docs
+
+extras: $(STAMP)
+	$(BIN)/python tests/architecture/prove_extras.py
+
 wheel: $(STAMP)
-	$(BIN)/python -m build --wheel
+	$(BIN)/python -m hatchling build -t wheel -d dist
 
 clean:
 	rm -rf $(VENV) demo dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
