@@ -155,6 +155,7 @@ class TrainConfig:
     """A whole training run.
 
     Attributes:
+        task: what is learned.
         preset: the recipe it came from.
         method: `fit_head`: frozen backbone, features computed once, a convex solver; `fine_tune`: gradient descent.
         seed: of weights, order and augmentation.
