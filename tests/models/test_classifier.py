@@ -35,7 +35,7 @@ def test_taps_add_mean_and_deviation() -> None:
     pixels = torch.randint(0, 256, (2, 64, 64, 3), dtype=torch.uint8)
     embedding = model.embed(pixels)
     assert embedding.shape == (2, model.embedding_size) == (2, built.embedding_size + 2 * tap.channels)
-    mean, deviation = embedding[:, -2 * tap.channels :].split(tap.channels, dim=1)
+    mean, deviation = embedding[:, -2 * tap.channels : -tap.channels], embedding[:, -tap.channels :]
     torch.testing.assert_close(mean, features[0].mean((2, 3)))
     torch.testing.assert_close(deviation, features[0].std((2, 3), correction=0).clamp_min(1e-3), rtol=1e-3, atol=1e-3)
 

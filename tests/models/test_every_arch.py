@@ -64,7 +64,7 @@ def test_embedding_has_the_size_it_says(name: str) -> None:
 def test_transformers_are_cut_in_quarters() -> None:
     model = classifier("vit_tiny_patch16_224", real=False)
     for layers, first in (("5+", 9), ("4+", 6), ("3+", 3)):
-        freeze(model, layers)  # type: ignore[arg-type]
+        freeze(model, layers)
         trained = {n.split(".")[2] for n, p in model.named_parameters() if p.requires_grad and ".blocks." in n}
         assert trained == {str(block) for block in range(first, 12)}
     assert not model.backbone.get_parameter("pos_embed").requires_grad

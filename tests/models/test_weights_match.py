@@ -36,7 +36,7 @@ def _torchvision(name: str) -> nn.Module:
     options: dict[str, Any] = {"init_weights": False} if name == "inception_v3" else {}
     network: nn.Module = models.get_model(name, weights=None, **options)
     for layer in network.modules():
-        if isinstance(layer, nn.BatchNorm2d):
+        if isinstance(layer, nn.BatchNorm2d) and layer.running_mean is not None and layer.running_var is not None:
             nn.init.normal_(layer.running_mean, std=0.1)
             nn.init.uniform_(layer.running_var, 0.5, 1.5)
             nn.init.uniform_(layer.weight, 0.5, 1.5)

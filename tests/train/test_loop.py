@@ -1,0 +1,233 @@
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import count
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from tests.models.networks import backbone
+from tests.train.runs import tiny_config
+from torch import nn
+
+from andon.core.image import InputSpec
+from andon.core.manifest import Normalisation
+from andon.core.progress import Silent
+from andon.core.records import ImageRecord
+from andon.errors import BadData, GateFailed
+from andon.models.classifier import Classifier
+from andon.models.stages import freeze
+from andon.train.batches import PixelStore
+from andon.train.config import TrainConfig
+from andon.train.loop import Loop, Task, predict_logits
+
+CLASSES = ("blue", "green", "red")
+BASE = tiny_config("budget.epochs=3", "model.batch_norm=train", "model.dropout=0.2")
+
+
+class _Killed(Exception):
+    """Stands for a kill: the process is gone at once."""
+
+
+class _KillAt(Silent):
+    """Ends the run after some steps."""
+
+    def __init__(self, step: int) -> None:
+        self.left = step
+
+    def advance(self, steps: int = 1, note: str = "") -> None:
+        if note:
+            self.left -= steps
+            if self.left == 0:
+                raise _Killed
+
+
+def _records(photo_folder: Path) -> tuple[list[ImageRecord], NDArray[np.float32]]:
+    paths = sorted(photo_folder.glob("*/*.jpg"))
+    targets = np.eye(3, dtype=np.float32)[[CLASSES.index(path.parent.name) for path in paths]]
+    return [ImageRecord(key=path.name, path=path) for path in paths], targets
+
+
+def _score(targets: NDArray[np.float32]) -> Callable[[NDArray[np.float32]], dict[str, float]]:
+    def score(logits: NDArray[np.float32]) -> dict[str, float]:
+        found = torch.log_softmax(torch.from_numpy(logits), 1).numpy()
+        return {"loss": float(-(found * targets).sum(1).mean())}
+
+    return score
+
+
+def _loop(photo_folder: Path, checkpoints: Path, config: TrainConfig = BASE, **task: Any) -> Loop:
+    """36 photos: every third for val, the rest (24) to train on, three steps an epoch."""
+    torch.manual_seed(config.seed)
+    records, targets = _records(photo_folder)
+    spec = InputSpec(size_wh=(32, 32))
+    model = Classifier(backbone("test_resnet"), 3, normalisation=Normalisation(), dropout=config.model.dropout)
+    freeze(model, config.model.layers)
+    train = [number for number in range(36) if number % 3]
+    rows: list[dict[str, float]] = []
+    whole = Task(
+        train=PixelStore([records[n] for n in train], spec),
+        val=PixelStore(records[::3], spec),
+        targets_nc=targets[train],
+        multi_label=False,
+        score=_score(targets[::3]),
+        steps=3 * (config.budget.epochs or 1),
+        deadline_s=None,
+    )
+    loop = Loop(
+        model=model,
+        config=config,
+        task=replace(whole, **task),
+        checkpoints=checkpoints,
+        progress=Silent(),
+        on_epoch=rows.append,
+    )
+    loop.rows = rows  # type: ignore[attr-defined]
+    return loop
+
+
+def _figures(loop: Loop) -> list[dict[str, float]]:
+    return [{k: v for k, v in row.items() if k != "seconds"} for row in loop.rows]  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        (),
+        ("optimiser.name=nadam", "average=0.9", "loss.class_balance=sampling"),
+        ("optimiser.name=sgd", "augment.strength=strong"),
+        ("optimiser.name=rmsprop", "schedule.name=fixed", "model.layers=5+"),
+    ],
+)
+def test_killed_and_resumed_is_as_unbroken(
+    photo_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: tuple[str, ...]
+) -> None:
+    monkeypatch.setattr("andon.train.loop.SAVE_EVERY_S", 0.0)  # after every step
+    config = tiny_config("budget.epochs=3", "model.batch_norm=train", "model.dropout=0.2", *settings)
+    unbroken = _loop(photo_folder, tmp_path / "unbroken", config)
+    unbroken.run()
+    rows: dict[float, dict[str, float]] = {}
+    for kill_after in (1, 2, 3, None):  # killed after step 1, then 2 further ones (at an epoch's end), then 3
+        part = _loop(photo_folder, tmp_path / "broken", config)
+        part.resume()
+        if kill_after is not None:
+            part.progress = _KillAt(kill_after)
+            with pytest.raises(_Killed):
+                part.run()
+        else:
+            assert 0 < part.state.step < part.task.steps
+            part.run()
+        rows |= {row["step"]: row for row in _figures(part)}
+    assert part.state.best_epoch == unbroken.state.best_epoch
+    assert list(rows.values()) == [pytest.approx(row, rel=1e-6) for row in _figures(unbroken)]
+    for name, tensor in unbroken.model.state_dict().items():
+        torch.testing.assert_close(part.model.state_dict()[name], tensor, atol=1e-6, rtol=1e-6)
+
+
+def test_learns_and_keeps_the_best(photo_folder: Path, tmp_path: Path) -> None:
+    loop = _loop(photo_folder, tmp_path)
+    loop.run()
+    losses = [row["val_loss"] for row in loop.rows]  # type: ignore[attr-defined]
+    assert loop.state.best_loss == min(losses)
+    assert loop.state.best_epoch == 1 + losses.index(min(losses))
+    logits = predict_logits(loop.model, loop.task.val, autocast=loop.fabric.autocast)
+    assert loop.task.score(logits)["loss"] == pytest.approx(min(losses), abs=1e-5)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["best.ckpt", "last.ckpt"]
+
+
+def test_early_stop(photo_folder: Path, tmp_path: Path) -> None:
+    worse = iter(range(1, 100))
+    config = tiny_config("budget.epochs=9", "budget.patience=2")
+    loop = _loop(photo_folder, tmp_path, config, score=lambda _logits: {"loss": float(next(worse))})
+    state = loop.run()
+    assert state.step == 9  # the first epoch is the best, two do not improve on it
+    assert "did not improve for 2 epochs" in state.stopped
+    again = _loop(photo_folder, tmp_path, config)
+    assert again.resume()
+    assert again.run().step == 9  # a run that stopped early has ended
+
+
+def test_time_limit_ends_in_the_middle_and_the_rate_has_fallen_by_then(
+    photo_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = count(step=0.05)
+    monkeypatch.setattr("andon.train.loop.time", SimpleNamespace(monotonic=lambda: next(clock)))
+    config = tiny_config("budget.epochs=9", "schedule.name=linear", "schedule.warmup=0")
+    loop = _loop(photo_folder, tmp_path, config, steps=100_000, deadline_s=1.0)
+    state = loop.run()
+    assert 3 < state.step < 20
+    assert "time limit of 1 s" in state.stopped
+    assert loop.rows[-1]["step"] == state.step  # type: ignore[attr-defined]
+    assert loop.optimiser.param_groups[0]["lr"] < 0.5 * config.optimiser.learning_rate
+    assert (tmp_path / "best.ckpt").is_file()
+
+
+def test_loss_that_is_no_number_names_images(photo_folder: Path, tmp_path: Path) -> None:
+    loop = _loop(photo_folder, tmp_path)
+    with torch.no_grad():
+        loop.model.head.weight.fill_(float("nan"))
+    with pytest.raises(GateFailed, match=r"not a number at step 0.*_\d\d\.jpg.*optimiser\.learning_rate=0\.000125"):
+        loop.run()
+    assert not (tmp_path / "best.ckpt").exists()
+
+
+def _statistics(model: nn.Module) -> dict[str, torch.Tensor]:
+    return {name: t.clone() for name, t in model.state_dict().items() if "running_" in name}
+
+
+@pytest.mark.parametrize(
+    ("policy", "layers", "moving"), [("train", "all", "all"), ("frozen", "all", "none"), ("train", "5+", "some")]
+)
+def test_batch_norm_statistics_move_only_where_they_may(
+    photo_folder: Path, tmp_path: Path, policy: str, layers: str, moving: str
+) -> None:
+    config = tiny_config("budget.epochs=1", f"model.batch_norm={policy}", f"model.layers={layers}")
+    loop = _loop(photo_folder, tmp_path, config)
+    before = _statistics(loop.model)
+    trained = {name.rpartition(".")[0] for name, p in loop.model.named_parameters() if p.requires_grad}
+    loop.run()
+    moved = {name for name, value in _statistics(loop.model).items() if not torch.equal(value, before[name])}
+    expected = {"none": set(), "all": set(before), "some": {n for n in before if n.rpartition(".")[0] in trained}}
+    assert moved == expected[moving]
+    assert len(before) > 10
+
+
+def test_average_is_what_is_judged_and_kept(photo_folder: Path, tmp_path: Path) -> None:
+    config = tiny_config("budget.epochs=1", "average=0.5", "optimiser.learning_rate=0.01")
+    loop = _loop(photo_folder, tmp_path, config)
+    start = loop.model.head.weight.detach().clone()
+    trail: list[torch.Tensor] = []
+
+    class _Trail(Silent):
+        def advance(self, steps: int = 1, note: str = "") -> None:
+            if note and steps:
+                trail.append(loop.model.head.weight.detach().clone())
+
+    loop.progress = _Trail()
+    loop.run()
+    average = start
+    for step, weight in enumerate(trail, 1):
+        average = average.lerp(weight, 1 - min(0.5, (1 + step) / (10 + step)))
+    torch.testing.assert_close(loop.model.head.weight.detach(), average)
+    assert not torch.equal(loop.model.head.weight.detach(), trail[-1])
+
+
+def test_without_val_the_last_weights_are_kept(photo_folder: Path, tmp_path: Path) -> None:
+    empty = PixelStore([], InputSpec(size_wh=(32, 32)))
+    loop = _loop(photo_folder, tmp_path, tiny_config("budget.epochs=2", "budget.patience=1"), val=empty)
+    state = loop.run()
+    assert state.step == 6
+    assert state.best_epoch == 2
+    assert "val_loss" not in loop.rows[-1]  # type: ignore[attr-defined]
+
+
+def test_nothing_to_resume_and_a_broken_state(photo_folder: Path, tmp_path: Path) -> None:
+    loop = _loop(photo_folder, tmp_path)
+    assert not loop.resume()
+    (tmp_path / "last.ckpt").write_bytes(json.dumps({"not": "a state"}).encode())
+    with pytest.raises(BadData, match=r"last\.ckpt cannot be read"):
+        loop.resume()
