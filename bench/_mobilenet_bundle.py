@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -55,6 +56,9 @@ def _graph(batch_nhwc: np.ndarray) -> tuple[bytes, np.ndarray]:
     import torch
 
     class Packaged(torch.nn.Module):
+        mean: torch.Tensor
+        std: torch.Tensor
+
         def __init__(self) -> None:
             super().__init__()
             self.body = timm.create_model("mobilenetv2_100", pretrained=False, num_classes=len(_CLASSES)).eval()
@@ -63,12 +67,13 @@ def _graph(batch_nhwc: np.ndarray) -> tuple[bytes, np.ndarray]:
 
         def forward(self, image: torch.Tensor) -> torch.Tensor:
             x = image.permute(0, 3, 1, 2).float() / 255
-            return self.body((x - self.mean) / self.std)
+            logits: torch.Tensor = self.body((x - self.mean) / self.std)
+            return logits
 
     torch.manual_seed(0)
     network = Packaged().eval()
     batch = torch.from_numpy(batch_nhwc.copy())
-    written = io.BytesIO()
+    written: Any = io.BytesIO()  # torch's types know only paths; its exporter writes to files as well
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore", DeprecationWarning)
         torch.onnx.export(

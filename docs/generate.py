@@ -8,7 +8,7 @@ import inspect
 import json
 import re
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
@@ -140,16 +140,17 @@ def _default(parameter: Any) -> str:  # noqa: ANN401 - see `_command`
 
 
 def _plugins() -> str:
+    kinds: dict[str, Mapping[str, object]] = {
+        "format": FORMATS.all(),
+        "arch family": ARCHS.all(),
+        "engine": ENGINES.all(),
+        "protocol": PROTOCOLS.all(),
+        "preset": RECIPES.all(),
+        "sample": SAMPLES.all(),
+    }
     rows = []
-    for what, catalog in {
-        "format": FORMATS,
-        "arch family": ARCHS,
-        "engine": ENGINES,
-        "protocol": PROTOCOLS,
-        "preset": RECIPES,
-        "sample": SAMPLES,
-    }.items():
-        for name, record in catalog.all().items():
+    for what, records in kinds.items():
+        for name, record in records.items():
             about = getattr(record, "description", "") or getattr(record, "title", "")
             rows.append(f"| {what} | `{name}` | {about} |")
     return "\n".join(["| kind | name | what it is |", "|---|---|---|", *rows])

@@ -105,7 +105,7 @@ def prepare(demo: Demo) -> tuple[Path, Path]:
 def draw(demo: Demo) -> Path:
     """The sample's folder, drawn unless it is there already, whole and drawn alike."""
     data = FOLDER / demo.sample
-    words = ("samples", demo.sample, data, *demo.drawing)
+    words: list[str | Path] = ["samples", demo.sample, data, *demo.drawing]
     mark = FOLDER / f".{demo.sample}-is-complete"
     if data.is_dir() and mark.is_file() and mark.read_text(encoding="utf-8") == as_typed(words):
         step(f"Draw a labelled sample dataset: {data} is there already")

@@ -44,10 +44,11 @@ def install_base(folder: Path) -> Path:
     """A fresh environment with only the base package; gives its Python."""
     say("installing the base package into a fresh environment")
     environment = folder / "env"
-    subprocess.run([sys.executable, "-m", "uv", "venv", "--quiet", "--python", sys.executable, environment], check=True)
+    venv = [sys.executable, "-m", "uv", "venv", "--quiet", "--python", sys.executable, str(environment)]
+    subprocess.run(venv, check=True)
     python = environment / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-    command = [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--python", python]
-    subprocess.run([*command, "--constraint", ROOT / "constraints.txt", ROOT], check=True)
+    command = [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--python", str(python)]
+    subprocess.run([*command, "--constraint", str(ROOT / "constraints.txt"), str(ROOT)], check=True)
     return python
 
 
@@ -74,7 +75,7 @@ def answers(python: Path, bundle: Path, photo: Path) -> None:
 
 def serves(python: Path, bundle: Path, photo: Path) -> None:
     """`andon serve` answers over HTTP."""
-    command = [python, "-m", "andon", "serve", bundle, "--port", "0", "--json"]
+    command = [str(python), "-m", "andon", "serve", str(bundle), "--port", "0", "--json"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             url = json.loads(process.stdout.readline() if process.stdout else "{}")["url"]
@@ -102,7 +103,12 @@ def andon(python: Path, *words: str | Path) -> "subprocess.CompletedProcess[str]
     """One command of the fresh environment."""
     say("andon " + " ".join(Path(word).name for word in words))
     return subprocess.run(
-        [python, "-m", "andon", *words], capture_output=True, text=True, encoding="utf-8", check=False, timeout=180
+        [str(python), "-m", "andon", *map(str, words)],
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        check=False,
+        timeout=180,
     )
 
 

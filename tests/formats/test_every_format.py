@@ -92,5 +92,5 @@ def test_refuses_an_empty_folder_with_a_sentence(format_name: str, tmp_path: Pat
 
 
 def test_unknown_format_offers_the_nearest() -> None:
-    with pytest.raises(BadConfig, match=r"Did you mean class_folders\?"):
+    with pytest.raises(BadConfig, match="Did you mean class_folders"):
         FORMATS.get("class_folder")
