@@ -23,7 +23,7 @@ def train(  # noqa: PLR0913, PLR0917 - a command's options are its interface
     preset: Annotated[str, typer.Option(help="fast (seconds), balanced (minutes) or best.")] = "balanced",
     arch: Annotated[str | None, typer.Option(help="A network's name; else the one the weights are of.")] = None,
     layers: Annotated[str | None, typer.Option(help="Which parts train: heads, 5+, 4+, 3+ or all.")] = None,
-    epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the train images.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Passes over the train images.")] = None,
     time_limit: Annotated[str | None, typer.Option(help="For the whole command: 90s, 10m, 1h.")] = None,
     weights: Annotated[str | None, typer.Option(help="A weights file, a folder of them, or none.")] = None,
     seed: Annotated[int, typer.Option(help="Of weights, order and augmentation.")] = 0,
