@@ -3,6 +3,7 @@
 A page holds `<!-- generated: NAME -->` and `<!-- end -->`; what stands between them is replaced.
 """
 
+import ast
 import dataclasses
 import inspect
 import json
@@ -14,6 +15,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import typer
 
+from andon import api
 from andon.cli.app import build_app
 from andon.core.settings import to_plain
 from andon.formats import FORMATS
@@ -156,7 +158,33 @@ def _plugins() -> str:
     return "\n".join(["| kind | name | what it is |", "|---|---|---|", *rows])
 
 
+def _api() -> str:
+    """Every public function with its signature and docstring."""
+    parts = []
+    for name in api.__all__:
+        text = _as_markdown(inspect.getdoc(getattr(api, name)) or "")
+        parts.append(f"## `{name}`\n\n```python\n{signature(name)}\n```\n\n{text}")
+    return "\n\n".join(parts)
+
+
+def signature(name: str) -> str:
+    """A public function's head as it stands in the source, the same under every version of Python."""
+    source = inspect.getsource(getattr(api, name))
+    (function,) = ast.parse(source).body
+    if not isinstance(function, ast.FunctionDef):
+        raise TypeError(f"{name} is not a function")
+    head = "\n".join(source.splitlines()[: function.body[0].lineno - 1])
+    return head.removesuffix(":")
+
+
+def _as_markdown(docstring: str) -> str:
+    """A Google docstring's sections as lists."""
+    text = re.sub(r"^(Args|Raises|Returns):$", r"\1:\n", docstring, flags=re.MULTILINE)
+    return re.sub(r"^    (\w+): ", r"* `\1`: ", text, flags=re.MULTILINE)
+
+
 PARTS: dict[str, Callable[[], str]] = {
+    "api": _api,
     "settings": _settings_table,
     "presets": _presets_table,
     "commands": _commands,
