@@ -7,6 +7,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import get_type_hints
@@ -122,6 +123,13 @@ def _flags(name: str) -> set[str]:
         for line in text_of("tests/cli/options.txt").splitlines()
         if line.startswith(f"{name}  ")
     } | {"--help"}
+
+
+def test_every_file_of_a_bundle_is_described(tiny_bundle: Path) -> None:
+    with zipfile.ZipFile(tiny_bundle) as archive:
+        names = {name.partition("/")[0] + "/" * ("/" in name) for name in archive.namelist()}
+    assert len(names) == 6
+    assert [name for name in sorted(names) if f"\n| `{name}` |" not in text_of("docs/bundle.md")] == []
 
 
 @pytest.fixture(scope="module")
