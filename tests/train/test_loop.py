@@ -1,5 +1,5 @@
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -27,6 +27,15 @@ from andon.train.loop import Loop, Task, predict_logits
 
 CLASSES = ("blue", "green", "red")
 BASE = tiny_config("budget.epochs=3", "model.batch_norm=train", "model.dropout=0.2")
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Steps this small only wait for each other on several threads."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 class _Killed(Exception):

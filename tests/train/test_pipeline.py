@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import torch
 from tests.train.runs import tiny_config, tiny_run, write_photos
-from torch import nn
 
 from andon.core.settings import build
 from andon.errors import BadConfig, BadData, GateFailed, UserError
@@ -160,12 +159,12 @@ def test_fast_then_cached(photo_folder: Path, tmp_path: Path, monkeypatch: pytes
 def test_export_of_another_network_is_not_packaged(
     photo_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def tampered(module: nn.Module, *given: object) -> bytes:
+    def tampered(module: Classifier, size_wh: tuple[int, int], outputs: list[str]) -> bytes:
+        kept = module.head.weight.detach().clone()
         with torch.no_grad():
-            kept = module.head.weight.clone()  # type: ignore[union-attr, operator]
-            module.head.weight.add_(0.5 * torch.randn_like(kept))  # type: ignore[union-attr, arg-type]
-            graph = export_onnx(module, *given)  # type: ignore[arg-type]
-            module.head.weight.copy_(kept)  # type: ignore[union-attr, operator]
+            module.head.weight.add_(torch.randn_like(kept))
+            graph = export_onnx(module, size_wh, outputs)
+            module.head.weight.copy_(kept)
         return graph
 
     monkeypatch.setattr(package, "export_onnx", tampered)
