@@ -100,7 +100,7 @@ def test_every_page_is_reached_from_another() -> None:
         for target in LINK.findall(page.read_text(encoding="utf-8"))
         if "://" not in target
     }
-    assert [page.name for page in DOCS.rglob("*.md") if page not in linked] == []
+    assert [page.name for page in DOCS.rglob("*.md") if page not in linked and page.name != "README.md"] == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
