@@ -93,6 +93,14 @@ def test_links_lead_somewhere(page: Path) -> None:
     assert [target for target in targets if not (page.parent / target).exists()] == []
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_files_that_are_named_exist(page: Path) -> None:
+    named = set(re.findall(r"`((?:[\w.]+/)+\w+\.(?:py|json|txt))`", page.read_text(encoding="utf-8")))
+    examples = {name for name in named if "NAME" in name or name.startswith("RUN/")}
+    places = (ROOT, ROOT / "src", ROOT / "src" / "andon")
+    assert [name for name in named - examples if not any((place / name).is_file() for place in places)] == []
+
+
 def test_every_page_is_reached_from_another() -> None:
     linked = {
         (page.parent / target).resolve()
