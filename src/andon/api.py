@@ -60,7 +60,7 @@ def train(
         MissingExtra: torch is not installed.
     """
     from andon.core.settings import with_settings
-    from andon.train.pipeline import TrainRequest
+    from andon.train.material import TrainRequest
     from andon.train.pipeline import train as run
     from andon.train.recipes import RECIPES
 

@@ -8,7 +8,8 @@ from PIL import Image
 
 from andon.core.settings import with_settings
 from andon.train.config import TrainConfig
-from andon.train.pipeline import TrainRequest, TrainResult, train
+from andon.train.material import TrainRequest
+from andon.train.pipeline import TrainResult, train
 from andon.train.recipes import RECIPES
 
 TINY = (

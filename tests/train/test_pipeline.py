@@ -329,7 +329,8 @@ def test_folded_and_small_batches_keep_their_statistics() -> None:
         return _settle(config, arch="a", size_wh=(32, 32), start=start, count=count).model.batch_norm
 
     assert policy("w.pth") == "train"
-    assert policy("w.pth", folded=True) == "frozen"
+    assert policy("w.pth", folded=True) == "refit"
+    assert policy("w.pth", folded=True, count=9) == "frozen"
     assert policy("w.pth", count=9) == "frozen"
     assert policy("none", count=9) == "train"
     assert policy("w.pth", folded=True, asked="train") == "train"

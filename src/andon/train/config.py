@@ -48,8 +48,9 @@ class ModelConfig:
         layers: which parts train, see `andon.models.stages`.
         dropout: of the embedding before the head, 0..1.
         drop_path: stochastic depth, where the arch has it, 0..1.
-        batch_norm: `train` updates statistics, `frozen` keeps those of the weights; `auto` freezes them where they are
-            folded into the weights or batches are too small for statistics, so that features are not destroyed.
+        batch_norm: `train` updates statistics, `frozen` keeps those of the weights, `refit` measures them again on the
+            train images and then updates them; `auto` refits where they are folded into the weights and freezes them
+            where batches are too small for statistics, so that features are not destroyed.
         tap_strides: the head also sees statistics of the features at these strides, see `Classifier`.
         head_start: fit the head with the convex solver on the untouched features before anything else trains.
     """
@@ -59,7 +60,7 @@ class ModelConfig:
     layers: Literal["heads", "5+", "4+", "3+", "all"] = "all"
     dropout: float = 0.0
     drop_path: float = 0.0
-    batch_norm: Literal["auto", "train", "frozen"] = "auto"
+    batch_norm: Literal["auto", "train", "frozen", "refit"] = "auto"
     tap_strides: tuple[int, ...] = ()
     head_start: bool = True
 

@@ -28,6 +28,7 @@ from andon.train.checkpoint import load_checkpoint, optimiser_tensors, restore_o
 from andon.train.config import TrainConfig
 from andon.train.losses import drawing_weights, make_loss
 from andon.train.optimisers import make_optimiser, set_rate
+from andon.train.run_folder import BEST, LAST
 from andon.train.schedules import rate_factor
 
 SAVE_EVERY_S = 30.0
@@ -125,12 +126,12 @@ class Loop:
     @property
     def last_path(self) -> Path:
         """Where the state to resume from lies."""
-        return self.checkpoints / "last.ckpt"
+        return self.checkpoints / LAST
 
     @property
     def best_path(self) -> Path:
         """Where the best weights lie."""
-        return self.checkpoints / "best.ckpt"
+        return self.checkpoints / BEST
 
     def run(self) -> State:
         """Trains to the end and leaves the model with the best weights.

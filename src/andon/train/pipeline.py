@@ -3,62 +3,29 @@
 import os
 import platform
 import time
-from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-
 from andon.core.machine import available_cpus, cpu_name
-from andon.core.manifest import DatasetStamp
+from andon.core.manifest import Manifest
 from andon.core.progress import Progress, Silent
-from andon.core.records import SPLITS, Dataset, ImageRecord, Problem, SplitName
+from andon.core.records import SPLITS, Problem
 from andon.core.settings import to_plain
-from andon.core.wording import counted, listed
-from andon.datasets import (
-    SplitTable,
-    content_hashes,
-    dataset_stamp,
-    open_dataset,
-    split_dataset,
-    split_records,
-    usable_images,
-)
+from andon.core.wording import listed
 from andon.errors import BadConfig, BadData, MissingExtra, UserError, did_you_mean
 from andon.evaluate import Evaluation, ParityResult, ReportContext, evaluate_images, write_report
 from andon.runtime.predictor import Predictor
-from andon.tasks.classification import label_matrix, probabilities
 from andon.train.config import TrainConfig, check
-from andon.train.run_folder import REFUSED, Journal, Logged, RunFolder
+from andon.train.material import Material, Run, TrainRequest, gather
+from andon.train.run_folder import REFUSED, Logged, RunFolder
 
 if TYPE_CHECKING:
     from andon.train.resolve import Prepared
 
 _LIBRARIES = ("lightning_fabric", "onnx", "safetensors", "sklearn", "tensorboard", "timm", "torch", "torchvision")
 _RESERVE_SHARE, _RESERVE_MOST_S = 0.15, 30.0
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class TrainRequest:
-    """What to train.
-
-    Attributes:
-        data: a dataset of any format.
-        out: the run's folder.
-        config: as the recipe, flags and `--set` left it; a resumed run keeps the config it was begun with.
-        resume: continue the run in `out`.
-        command: how this was asked for, to be written down.
-    """
-
-    data: Path
-    out: Path
-    config: TrainConfig
-    resume: bool = False
-    command: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -84,36 +51,6 @@ class TrainResult:
     stopped: str
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Run:
-    """A run under way: what was asked for, where it goes, who listens, when it began (`time.monotonic`)."""
-
-    request: TrainRequest
-    folder: RunFolder
-    progress: Progress
-    began: float
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Material:
-    """The data of a run: usable, split and frozen."""
-
-    dataset: Dataset
-    hashes: dict[str, str]
-    table: SplitTable
-    splits: dict[SplitName, tuple[ImageRecord, ...]]
-    problems: tuple[Problem, ...]
-
-    @property
-    def stamp(self) -> DatasetStamp:
-        """Which data this is, by content."""
-        return dataset_stamp(self.dataset, self.hashes, self.table, self.splits)
-
-    def targets(self, split: SplitName) -> NDArray[np.float32]:
-        """Zeros and ones [N, C] of a split's images."""
-        return label_matrix(self.splits[split], self.dataset.classes)
-
-
 def train(request: TrainRequest, progress: Progress | None = None) -> TrainResult:
     """Trains, evaluates, proves and packages.
 
@@ -133,6 +70,8 @@ def train(request: TrainRequest, progress: Progress | None = None) -> TrainResul
     if not request.resume:
         folder.begin(config, request.command)
     listener = Logged(progress or Silent(), folder.log_file)
+    if request.resume:
+        listener.say("continuing with the settings the run was begun with; other flags are not looked at")
     run = Run(request=request, folder=folder, progress=listener, began=time.monotonic())
     try:
         material, prepared = _make_ready(run, config)
@@ -146,7 +85,7 @@ def train(request: TrainRequest, progress: Progress | None = None) -> TrainResul
 
 def _make_ready(run: Run, config: TrainConfig) -> "tuple[Material, Prepared]":
     """Everything that can turn out wrong with data, settings and weights, before anything is computed."""
-    material = _gather(run, config)
+    material = gather(run, config)
     _check_classes(config, material)
     from andon.train.resolve import prepare
 
@@ -160,42 +99,6 @@ def _make_ready(run: Run, config: TrainConfig) -> "tuple[Material, Prepared]":
     )
     _say_plan(prepared, material, run.progress)
     return material, prepared
-
-
-def _gather(run: Run, config: TrainConfig) -> Material:
-    """Opens the data, sets aside what cannot be used, and freezes or takes up the split."""
-    request, folder, progress = run.request, run.folder, run.progress
-    dataset = open_dataset(request.data, task=config.task)
-    hashes = content_hashes(dataset, progress)
-    usable, set_aside = usable_images(dataset, hashes, config.data.conflicts, progress)
-    if request.resume and folder.split_file.exists():
-        table = SplitTable.load(folder.split_file)
-    else:
-        table = split_dataset(usable, hashes, seed=config.data.split_seed)
-        table.save(folder.split_file)
-    problems = (*dataset.problems, *set_aside, *table.problems)
-    for problem in problems:
-        progress.say(f"note: {problem.message}")
-    splits = split_records(usable, hashes, table)
-    material = Material(dataset=usable, hashes=hashes, table=table, splits=splits, problems=problems)
-    if request.resume:
-        _refuse_other_data(run, material)
-    return material
-
-
-def _refuse_other_data(run: Run, material: Material) -> None:
-    """A run goes on only with the data it was begun with."""
-    begun_with = run.folder.facts().get("dataset")
-    if not isinstance(begun_with, dict) or begun_with.get("hash") == material.stamp.hash:
-        return
-    known = material.table.assignment
-    new = [image.key for image in material.dataset.images if material.hashes[image.key] not in known]
-    gone = len(known.keys() - {material.hashes[image.key] for image in material.dataset.images})
-    raise BadData(
-        f"{run.request.data} has changed since the run was begun: {counted(len(new), 'image is', 'images are')} new"
-        f"{' (' + listed(new, first=3) + ')' if new else ''}, {gone} gone, the rest may have other classes. "
-        "Begin a new run, or put the data back"
-    )
 
 
 def _check_classes(config: TrainConfig, material: Material) -> None:
@@ -224,8 +127,7 @@ def _say_plan(prepared: "Prepared", material: Material, progress: Progress) -> N
 def _fit(run: Run, prepared: "Prepared", material: Material) -> str:
     """Trains the model in place; says why it ended early, if it did."""
     config = prepared.config
-    resuming = run.request.resume and (run.folder.checkpoints / "last.ckpt").is_file()
-    if (config.method == "fit_head" or config.model.head_start) and not resuming:
+    if (config.method == "fit_head" or config.model.head_start) and not run.resuming:
         from andon.train.head_fit import fit_head_in_place
 
         fit_head_in_place(
@@ -236,85 +138,11 @@ def _fit(run: Run, prepared: "Prepared", material: Material) -> str:
             run.progress,
             multi_label=material.dataset.multi_label,
         )
-    return "" if config.method == "fit_head" else _fine_tune(run, prepared, material)
+    if config.method == "fit_head":
+        return ""
+    from andon.train.fine_tuning import fine_tune
 
-
-def _fine_tune(run: Run, prepared: "Prepared", material: Material) -> str:
-    from andon.models.stages import freeze
-    from andon.train.batches import PixelStore
-    from andon.train.loop import Loop, Task
-
-    config, folder, progress = prepared.config, run.folder, run.progress
-    freeze(prepared.model, config.model.layers)
-    train_store = PixelStore(material.splits["train"], prepared.spec)
-    val_store = PixelStore(material.splits["val"], prepared.spec)
-    batch_size = min(config.batch_size, len(train_store))
-    task = Task(
-        train=train_store,
-        val=val_store,
-        targets_nc=material.targets("train"),
-        multi_label=material.dataset.multi_label,
-        score=_scorer(material),
-        steps=(config.budget.epochs or 1) * -(-len(train_store) // batch_size),
-        deadline_s=_time_for_training(config, run.began),
-    )
-    rows: list[dict[str, float]] = []
-    loop = Loop(
-        model=prepared.model,
-        config=config,
-        task=task,
-        checkpoints=folder.checkpoints,
-        progress=progress,
-        on_epoch=rows.append,
-    )
-    if run.request.resume and loop.resume():
-        progress.say(f"continuing at step {loop.state.step} of {task.steps}")
-    journal = Journal(folder, from_step=loop.state.step)
-    loop.on_epoch = _announcer(journal, config.budget.epochs or 1, progress)
-    try:
-        state = loop.run()
-    finally:
-        journal.close()
-        train_store.close()
-        val_store.close()
-    if state.stopped:
-        progress.say(f"training ended early: {state.stopped}")
-    return state.stopped
-
-
-def _announcer(journal: Journal, epochs: int, progress: Progress) -> Callable[[dict[str, float]], None]:
-    def announce(row: dict[str, float]) -> None:
-        journal.add(row)
-        val = f", val accuracy {row['val_accuracy']:.3f}" if "val_accuracy" in row else ""
-        progress.say(f"epoch {row['epoch']:.0f} of {epochs}: train loss {row['train_loss']:.3f}{val}")
-
-    return announce
-
-
-def _scorer(material: Material) -> Callable[[NDArray[np.float32]], dict[str, float]]:
-    targets_nc = material.targets("val")
-    multi_label = material.dataset.multi_label
-
-    def score(logits_nc: NDArray[np.float32]) -> dict[str, float]:
-        found_nc = np.clip(probabilities(logits_nc, multi_label=multi_label).astype(np.float64), 1e-7, 1 - 1e-7)
-        if multi_label:
-            loss = -(targets_nc * np.log(found_nc) + (1 - targets_nc) * np.log1p(-found_nc)).mean()
-            accuracy = ((found_nc >= 0.5) == (targets_nc > 0.5)).all(axis=1).mean()
-        else:
-            loss = -np.log((found_nc * targets_nc).sum(axis=1)).mean()
-            accuracy = (found_nc.argmax(axis=1) == targets_nc.argmax(axis=1)).mean()
-        return {"loss": float(loss), "accuracy": float(accuracy)}
-
-    return score
-
-
-def _time_for_training(config: TrainConfig, began: float) -> float | None:
-    """What the time limit leaves for the loop: what was used so far and what packaging needs is taken off."""
-    limit_s = config.budget.time_limit_s
-    if limit_s is None:
-        return None
-    reserve_s = min(_RESERVE_MOST_S, _RESERVE_SHARE * limit_s)
-    return max(1.0, limit_s - (time.monotonic() - began) - reserve_s)
+    return fine_tune(run, prepared, material)
 
 
 def _package(run: Run, prepared: "Prepared", material: Material, stopped: str) -> TrainResult:
@@ -343,25 +171,7 @@ def _package(run: Run, prepared: "Prepared", material: Material, stopped: str) -
     parity = ParityResult(
         max_difference=proven.parity.max_difference, images=proven.parity.images, tolerance=proven.parity.tolerance
     )
-    context = ReportContext(
-        title=manifest.name,
-        model_name=manifest.name,
-        model_version=manifest.version,
-        arch=manifest.arch,
-        dataset=trained.stamp,
-        class_counts=_class_counts(material),
-        problems=material.problems,
-        preset=prepared.config.preset,
-        seconds=seconds,
-        settings=to_plain(prepared.config),
-        weights=prepared.start.stamp,
-        parity=parity,
-        curves=folder.rows(),
-        machine=f"{cpu_name()}, {available_cpus()} CPUs, Python {platform.python_version()}",
-        command=run.request.command,
-        created=manifest.created,
-    )
-    page = write_report(folder.report, evaluation, context)
+    page = write_report(folder.report, evaluation, _context(run, prepared, material, manifest, parity, seconds))
     folder.write(
         {
             "status": "done",
@@ -385,11 +195,25 @@ def _package(run: Run, prepared: "Prepared", material: Material, stopped: str) -
     )
 
 
-def _class_counts(material: Material) -> dict[str, dict[str, int]]:
-    """Images of each class in each split."""
-    counts: dict[str, Counter[str]] = {name: Counter() for name in material.dataset.classes}
-    for split, records in material.splits.items():
-        for record in records:
-            for label in record.labels:
-                counts[label][split] += 1
-    return {name: {split: found[split] for split in SPLITS} for name, found in counts.items()}
+def _context(
+    run: Run, prepared: "Prepared", material: Material, manifest: Manifest, parity: ParityResult, seconds: float
+) -> ReportContext:
+    """What the report says besides the figures."""
+    return ReportContext(
+        title=manifest.name,
+        model_name=manifest.name,
+        model_version=manifest.version,
+        arch=manifest.arch,
+        dataset=manifest.dataset,
+        class_counts=material.class_counts(),
+        problems=material.problems,
+        preset=prepared.config.preset,
+        seconds=seconds,
+        settings=to_plain(prepared.config),
+        weights=prepared.start.stamp,
+        parity=parity,
+        curves=run.folder.rows(),
+        machine=f"{cpu_name()}, {available_cpus()} CPUs, Python {platform.python_version()}",
+        command=run.request.command,
+        created=manifest.created,
+    )

@@ -98,8 +98,8 @@ def _settle(
     batch_size = max(2, min(config.batch_size, count))
     batch_norm = config.model.batch_norm
     if batch_norm == "auto":
-        unsafe = start.bn_folded or (start.pretrained and batch_size < _SMALL_BATCH)
-        batch_norm = "frozen" if unsafe else "train"
+        too_small = start.pretrained and batch_size < _SMALL_BATCH
+        batch_norm = "frozen" if too_small else "refit" if start.bn_folded else "train"
     epochs = config.budget.epochs or min(60, max(4, round(config.budget.images_seen / count)))
     return replace(
         config,

@@ -16,6 +16,7 @@ from andon.core.settings import build, to_plain
 from andon.errors import BadData, UserError
 from andon.train.config import TrainConfig
 
+LAST, BEST = "last.ckpt", "best.ckpt"
 REFUSED = "refused"  # the status of a run that never began, because its data, settings or weights were wrong
 
 

@@ -34,7 +34,7 @@ def train(  # noqa: PLR0913, PLR0917 - a command's options are its interface
 ) -> None:
     """Train, evaluate, prove and package a model."""
     from andon.core.settings import with_settings
-    from andon.train.pipeline import TrainRequest
+    from andon.train.material import TrainRequest
     from andon.train.pipeline import train as run
     from andon.train.recipes import RECIPES
 

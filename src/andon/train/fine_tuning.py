@@ -1,0 +1,112 @@
+"""Sets the training loop up for a run and keeps its journal."""
+
+import time
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from andon.core.progress import Progress
+from andon.models.batch_norm import refit_batch_norms
+from andon.models.stages import freeze
+from andon.tasks.classification import probabilities
+from andon.train.batches import PixelStore
+from andon.train.config import TrainConfig
+from andon.train.loop import Loop, Task
+from andon.train.material import Material, Run
+from andon.train.resolve import Prepared
+from andon.train.run_folder import Journal
+
+_RESERVE_SHARE, _RESERVE_MOST_S = 0.15, 30.0
+_REFIT_IMAGES, _REFIT_BATCH = 256, 16
+
+
+def fine_tune(run: Run, prepared: Prepared, material: Material) -> str:
+    """Fine-tunes the prepared model in place, from where the run stands.
+
+    Returns:
+        Why training ended early, or nothing.
+    """
+    config, folder, progress = prepared.config, run.folder, run.progress
+    freeze(prepared.model, config.model.layers)
+    train_store = PixelStore(material.splits["train"], prepared.spec)
+    val_store = PixelStore(material.splits["val"], prepared.spec)
+    resuming = run.resuming
+    if config.model.batch_norm == "refit" and not resuming:
+        refit_batch_norms(prepared.model, _some_batches(train_store))
+    batch_size = min(config.batch_size, len(train_store))
+    task = Task(
+        train=train_store,
+        val=val_store,
+        targets_nc=material.targets("train"),
+        multi_label=material.dataset.multi_label,
+        score=_scorer(material),
+        steps=(config.budget.epochs or 1) * -(-len(train_store) // batch_size),
+        deadline_s=_time_for_training(config, run.began),
+    )
+    rows: list[dict[str, float]] = []
+    loop = Loop(
+        model=prepared.model,
+        config=config,
+        task=task,
+        checkpoints=folder.checkpoints,
+        progress=progress,
+        on_epoch=rows.append,
+    )
+    if resuming and loop.resume():
+        progress.say(f"continuing at step {loop.state.step} of {task.steps}")
+    journal = Journal(folder, from_step=loop.state.step)
+    loop.on_epoch = _announcer(journal, config.budget.epochs or 1, progress)
+    try:
+        state = loop.run()
+    finally:
+        journal.close()
+        train_store.close()
+        val_store.close()
+    if state.stopped:
+        progress.say(f"training ended early: {state.stopped}")
+    return state.stopped
+
+
+def _announcer(journal: Journal, epochs: int, progress: Progress) -> Callable[[dict[str, float]], None]:
+    def announce(row: dict[str, float]) -> None:
+        journal.add(row)
+        val = f", val accuracy {row['val_accuracy']:.3f}" if "val_accuracy" in row else ""
+        progress.say(f"epoch {row['epoch']:.0f} of {epochs}: train loss {row['train_loss']:.3f}{val}")
+
+    return announce
+
+
+def _scorer(material: Material) -> Callable[[NDArray[np.float32]], dict[str, float]]:
+    targets_nc = material.targets("val")
+    multi_label = material.dataset.multi_label
+
+    def score(logits_nc: NDArray[np.float32]) -> dict[str, float]:
+        found_nc = np.clip(probabilities(logits_nc, multi_label=multi_label).astype(np.float64), 1e-7, 1 - 1e-7)
+        if multi_label:
+            loss = -(targets_nc * np.log(found_nc) + (1 - targets_nc) * np.log1p(-found_nc)).mean()
+            accuracy = ((found_nc >= 0.5) == (targets_nc > 0.5)).all(axis=1).mean()
+        else:
+            loss = -np.log((found_nc * targets_nc).sum(axis=1)).mean()
+            accuracy = (found_nc.argmax(axis=1) == targets_nc.argmax(axis=1)).mean()
+        return {"loss": float(loss), "accuracy": float(accuracy)}
+
+    return score
+
+
+def _time_for_training(config: TrainConfig, began: float) -> float | None:
+    """What the time limit leaves for the loop: what was used so far and what packaging needs is taken off."""
+    limit_s = config.budget.time_limit_s
+    if limit_s is None:
+        return None
+    reserve_s = min(_RESERVE_MOST_S, _RESERVE_SHARE * limit_s)
+    return max(1.0, limit_s - (time.monotonic() - began) - reserve_s)
+
+
+def _some_batches(store: PixelStore) -> Iterator[torch.Tensor]:
+    """A few hundred images, evenly taken from all."""
+    step = max(1, len(store) // _REFIT_IMAGES)
+    chosen = range(0, len(store), step)
+    for start in range(0, len(chosen), _REFIT_BATCH):
+        yield torch.from_numpy(store.pixels(chosen[start : start + _REFIT_BATCH]))

@@ -1,0 +1,129 @@
+"""The data of a run: opened, freed of what cannot be used, split and frozen."""
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from andon.core.manifest import DatasetStamp
+from andon.core.progress import Progress
+from andon.core.records import SPLITS, Dataset, ImageRecord, Problem, SplitName
+from andon.core.wording import counted, listed
+from andon.datasets import (
+    SplitTable,
+    content_hashes,
+    dataset_stamp,
+    open_dataset,
+    split_dataset,
+    split_records,
+    usable_images,
+)
+from andon.errors import BadData
+from andon.tasks.classification import label_matrix
+from andon.train.config import TrainConfig
+from andon.train.run_folder import LAST, RunFolder
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainRequest:
+    """What to train.
+
+    Attributes:
+        data: a dataset of any format.
+        out: the run's folder.
+        config: as the recipe, flags and `--set` left it; a resumed run keeps the config it was begun with.
+        resume: continue the run in `out`.
+        command: how this was asked for, to be written down.
+    """
+
+    data: Path
+    out: Path
+    config: TrainConfig
+    resume: bool = False
+    command: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Run:
+    """A run under way: what was asked for, where it goes, who listens, when it began (`time.monotonic`)."""
+
+    request: TrainRequest
+    folder: RunFolder
+    progress: Progress
+    began: float
+
+    @property
+    def resuming(self) -> bool:
+        """Whether there is a state to go on from."""
+        return self.request.resume and (self.folder.checkpoints / LAST).is_file()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Material:
+    """The data of a run: usable, split and frozen."""
+
+    dataset: Dataset
+    hashes: dict[str, str]
+    table: SplitTable
+    splits: dict[SplitName, tuple[ImageRecord, ...]]
+    problems: tuple[Problem, ...]
+
+    @property
+    def stamp(self) -> DatasetStamp:
+        """Which data this is, by content."""
+        return dataset_stamp(self.dataset, self.hashes, self.table, self.splits)
+
+    def targets(self, split: SplitName) -> NDArray[np.float32]:
+        """Zeros and ones [N, C] of a split's images."""
+        return label_matrix(self.splits[split], self.dataset.classes)
+
+    def class_counts(self) -> dict[str, dict[str, int]]:
+        """Images of each class in each split."""
+        counts: dict[str, Counter[str]] = {name: Counter() for name in self.dataset.classes}
+        for split, records in self.splits.items():
+            for record in records:
+                for label in record.labels:
+                    counts[label][split] += 1
+        return {name: {split: found[split] for split in SPLITS} for name, found in counts.items()}
+
+
+def gather(run: Run, config: TrainConfig) -> Material:
+    """Opens the data, sets aside what cannot be used, and freezes or takes up the split.
+
+    Raises:
+        BadData: the data cannot be read or used, or is not what the resumed run was begun with.
+    """
+    request, folder, progress = run.request, run.folder, run.progress
+    dataset = open_dataset(request.data, task=config.task)
+    hashes = content_hashes(dataset, progress)
+    usable, set_aside = usable_images(dataset, hashes, config.data.conflicts, progress)
+    if request.resume and folder.split_file.exists():
+        table = SplitTable.load(folder.split_file)
+    else:
+        table = split_dataset(usable, hashes, seed=config.data.split_seed)
+        table.save(folder.split_file)
+    problems = (*dataset.problems, *set_aside, *table.problems)
+    for problem in problems:
+        progress.say(f"note: {problem.message}")
+    splits = split_records(usable, hashes, table)
+    material = Material(dataset=usable, hashes=hashes, table=table, splits=splits, problems=problems)
+    if request.resume:
+        _refuse_other_data(run, material)
+    return material
+
+
+def _refuse_other_data(run: Run, material: Material) -> None:
+    """A run goes on only with the data it was begun with."""
+    begun_with = run.folder.facts().get("dataset")
+    if not isinstance(begun_with, dict) or begun_with.get("hash") == material.stamp.hash:
+        return
+    known = material.table.assignment
+    new = [image.key for image in material.dataset.images if material.hashes[image.key] not in known]
+    gone = len(known.keys() - {material.hashes[image.key] for image in material.dataset.images})
+    raise BadData(
+        f"{run.request.data} has changed since the run was begun: {counted(len(new), 'image is', 'images are')} new"
+        f"{' (' + listed(new, first=3) + ')' if new else ''}, {gone} gone, the rest may have other classes. "
+        "Begin a new run, or put the data back"
+    )
