@@ -334,3 +334,18 @@ def test_folded_and_small_batches_keep_their_statistics() -> None:
     assert policy("w.pth", count=9) == "frozen"
     assert policy("none", count=9) == "train"
     assert policy("w.pth", folded=True, asked="train") == "train"
+
+
+def test_first_layers_stay_as_they_are_only_where_weights_were_given() -> None:
+    from andon.core.manifest import Normalisation, WeightsStamp
+    from andon.models.weights import StartingPoint
+    from andon.train.resolve import _settle
+
+    def layers(source: str, asked: str) -> str:
+        start = StartingPoint(stamp=WeightsStamp(source=source, licence="x"), normalisation=Normalisation())
+        config = tiny_config(f"model.layers={asked}")
+        return _settle(config, arch="a", size_wh=(32, 32), start=start, count=100).model.layers
+
+    assert layers("w.pth", "auto") == "3+"
+    assert layers("none", "auto") == "all"
+    assert layers("w.pth", "all") == "all"

@@ -45,7 +45,8 @@ class ModelConfig:
     Attributes:
         arch: a network's name; None: the one the weights are of, else `mobilenetv2_100`.
         weights: a file, a folder, or `none`; None: the weights folder, then the hub.
-        layers: which parts train, see `andon.models.stages`.
+        layers: which parts train, see `andon.models.stages`; `auto`: `3+` with pretrained weights, whose first layers
+            see edges that every photo has and cost most of the time, else `all`.
         dropout: of the embedding before the head, 0..1.
         drop_path: stochastic depth, where the arch has it, 0..1.
         batch_norm: `train` updates statistics, `frozen` keeps those of the weights, `refit` measures them again on the
@@ -57,7 +58,7 @@ class ModelConfig:
 
     arch: str | None = None
     weights: str | None = None
-    layers: Literal["heads", "5+", "4+", "3+", "all"] = "all"
+    layers: Literal["auto", "heads", "5+", "4+", "3+", "all"] = "all"
     dropout: float = 0.0
     drop_path: float = 0.0
     batch_norm: Literal["auto", "train", "frozen", "refit"] = "auto"

@@ -17,6 +17,7 @@ from andon.core.records import ImageRecord
 from andon.errors import BadImage
 from andon.models.archs import Backbone, BuildRequest, find_arch
 from andon.models.classifier import Classifier, find_taps
+from andon.models.stages import Layers
 from andon.models.weights import StartingPoint, find_weights, load_file, load_hub, no_weights, read_sidecar
 from andon.train.config import TrainConfig
 
@@ -108,11 +109,18 @@ def _settle(
         model=replace(
             config.model,
             arch=arch,
+            layers=_layers(config, start),
             batch_norm=batch_norm,
             head_start=config.model.head_start and start.pretrained,
         ),
         budget=replace(config.budget, epochs=epochs),
     )
+
+
+def _layers(config: TrainConfig, start: StartingPoint) -> Layers:
+    if config.model.layers != "auto":
+        return config.model.layers
+    return "3+" if start.pretrained else "all"
 
 
 def _trains(config: TrainConfig) -> bool:
