@@ -75,7 +75,9 @@ def _loop(photo_folder: Path, checkpoints: Path, config: TrainConfig = BASE, **t
     records, targets = _records(photo_folder)
     spec = InputSpec(size_wh=(32, 32))
     model = Classifier(backbone("test_resnet"), 3, normalisation=Normalisation(), dropout=config.model.dropout)
-    freeze(model, config.model.layers)
+    layers = config.model.layers
+    assert layers != "auto"
+    freeze(model, layers)
     train = [number for number in range(36) if number % 3]
     rows: list[dict[str, float]] = []
     whole = Task(
