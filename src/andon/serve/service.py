@@ -12,6 +12,9 @@ from andon.serve.served_models import ServedModels
 from andon.serve.settings import ServeSettings
 from andon.serve.work import ByteBudget, Done, WorkPool
 
+# While one thread hands its answer over or waits for its engine lane, another decodes the next picture.
+_SPARE_THREADS = 1
+
 
 @dataclass(slots=True)
 class Health:
@@ -42,7 +45,9 @@ class Service:
         self.health = Health()
         self.metrics = ServerMetrics()
         self.budget = ByteBudget(settings.max_held_bytes)
-        self.pool = WorkPool(threads=settings.threads or available_cpus(), max_waiting=settings.max_waiting)
+        self.pool = WorkPool(
+            threads=settings.threads or available_cpus() + _SPARE_THREADS, max_waiting=settings.max_waiting
+        )
         self.started_at = time.time()
         self.metrics.waiting.set_function(lambda: self.pool.waiting)
         self.metrics.held_bytes.set_function(lambda: self.budget.held)

@@ -16,7 +16,7 @@ class ServeSettings:
         max_files: files in one request.
         max_waiting: images that may wait for a free thread; beyond it the server answers 503.
         max_held_bytes: request bodies held in memory at once, those still arriving included; beyond it 503.
-        threads: worker threads; None means one for each CPU this process may use.
+        threads: worker threads; None means one for each CPU this process may use and one to spare.
         read_timeout_s: how long a request's body may take to arrive (408).
         deadline_s: how long a request's images may take from the last byte's arrival to the answer (504).
         drain_delay_s: after a stop signal `/readyz` says 503 for so long while requests are still answered, so that a

@@ -1,7 +1,7 @@
 """Who does the work, how much of it may wait, and what happens when nobody wants the answer any more.
 
-On a CPU the fastest layout is N threads for N cores, each taking one image from its bytes to its answer with a
-one-thread session; filling batches only adds waiting. What the routes see is `Service.predict`, so
+On a CPU the fastest layout is one thread for each core and one to spare, each taking one image from its bytes to its
+answer with a one-thread session; filling batches only adds waiting. What the routes see is `Service.predict`, so
 another way of scheduling, such as batches on a GPU, takes this module's place without touching a protocol.
 """
 
