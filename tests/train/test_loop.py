@@ -76,8 +76,7 @@ def _loop(photo_folder: Path, checkpoints: Path, config: TrainConfig = BASE, **t
     spec = InputSpec(size_wh=(32, 32))
     model = Classifier(backbone("test_resnet"), 3, normalisation=Normalisation(), dropout=config.model.dropout)
     layers = config.model.layers
-    assert layers != "auto"
-    freeze(model, layers)
+    freeze(model, "all" if layers == "auto" else layers)
     train = [number for number in range(36) if number % 3]
     rows: list[dict[str, float]] = []
     whole = Task(
