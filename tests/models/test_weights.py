@@ -49,7 +49,6 @@ def test_file_with_sidecar(tmp_path: Path, name: str) -> None:
     assert (start.stamp.source, start.stamp.licence, start.stamp.trained_on) == (name, "CC0-1.0", "bolts")
     assert len(start.stamp.sha256 or "") == 64
     assert start.bn_folded
-    assert start.size_wh == (96, 96)
     assert (start.normalisation.mean, start.normalisation.std) == ((0.4, 0.5, 0.6), (0.2, 0.2, 0.3))
     assert (start.normalisation.colour, start.normalisation.scale) == ("BGR", 1.0)
     fresh = backbone("test_resnet").module.state_dict()
@@ -249,4 +248,3 @@ def test_given_squeezenet_is_bgr(shared_data: Path) -> None:
     path = shared_data / "weights" / "squeezenet1_1_features_torchvision_fp32.pth"
     start = load_file(path, backbone("squeezenet1_1"), "squeezenet1_1")
     assert (start.normalisation.colour, start.normalisation.scale) == ("BGR", 1.0)
-    assert start.size_wh == (227, 227)

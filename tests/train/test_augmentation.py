@@ -3,7 +3,7 @@ from typing import Literal, get_args
 import pytest
 import torch
 
-from andon.train.augmentation import STRENGTHS, augment
+from andon.train.augmentation import STRENGTHS, Ranges, augment
 from andon.train.config import AugmentConfig
 
 Strength = Literal["none", "light", "medium", "strong"]
@@ -72,3 +72,22 @@ def test_turning_keeps_circles_round_in_wide_photos() -> None:
         torch.Generator().manual_seed(0),
     )
     assert float((turned - disc.permute(0, 3, 1, 2)).abs().mean()) < 3
+
+
+@pytest.mark.parametrize(("horizontal", "vertical"), [(False, False), (True, False), (False, True), (True, True)])
+def test_a_mirrored_photo_is_turned_and_not_sheared(
+    horizontal: bool, vertical: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[torch.Tensor] = []
+    grid_of = torch.nn.functional.affine_grid
+
+    def keep(matrix: torch.Tensor, size: list[int], **settings: bool) -> torch.Tensor:
+        seen.append(matrix)
+        return grid_of(matrix, size, **settings)
+
+    monkeypatch.setattr("andon.train.augmentation.functional.affine_grid", keep)
+    monkeypatch.setitem(STRENGTHS, "strong", Ranges(turn_deg=30))
+    square = torch.zeros((32, 16, 16, 3), dtype=torch.uint8)
+    _augmented(AugmentConfig(strength="strong", flip_horizontal=horizontal, flip_vertical=vertical), pixels=square)
+    x_axis, y_axis = seen[0][:, :, 0], seen[0][:, :, 1]
+    torch.testing.assert_close((x_axis * y_axis).sum(1), torch.zeros(32), atol=1e-5, rtol=0)

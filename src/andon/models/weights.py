@@ -79,13 +79,11 @@ class StartingPoint:
         stamp: where they came from and under which licence.
         normalisation: what they expect.
         bn_folded: see `Sidecar`.
-        size_wh: the input size they were trained at, or None.
     """
 
     stamp: WeightsStamp
     normalisation: Normalisation
     bn_folded: bool = False
-    size_wh: tuple[int, int] | None = None
 
     @property
     def pretrained(self) -> bool:
@@ -168,7 +166,6 @@ def load_file(path: Path, backbone: Backbone, arch: str) -> StartingPoint:
         ),
         normalisation=Normalisation(colour=sidecar.colour, scale=sidecar.scale, mean=sidecar.mean, std=sidecar.std),
         bn_folded=sidecar.bn_folded,
-        size_wh=(sidecar.input_size, sidecar.input_size),
     )
 
 
@@ -189,9 +186,8 @@ def load_hub(arch_family: Arch, backbone: Backbone, arch: str) -> StartingPoint:
     source = {name: value for name, value in fetched.items() if isinstance(value, Tensor)}
     load_matched(source, backbone, keys="timm", arch=arch, where=backbone.hub)
     return StartingPoint(
-        stamp=WeightsStamp(source=f"hub:{backbone.hub}", licence=backbone.licence, trained_on="ImageNet"),
+        stamp=WeightsStamp(source=f"hub:{backbone.hub}", licence=backbone.licence),
         normalisation=backbone.normalisation,
-        size_wh=backbone.size_wh,
     )
 
 

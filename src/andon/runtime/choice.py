@@ -159,7 +159,12 @@ def _measure_all(
         except BadBundle as error:
             refused[engine.name] = str(error)
             continue
-        latency_ms, throughput_per_s = measure(session, golden.images_nhwc[:1], options.lanes)
+        try:
+            latency_ms, throughput_per_s = measure(session, golden.images_nhwc[:1], options.lanes)
+        except Exception as error:  # noqa: BLE001 - each engine's library fails in its own way; the others are tried
+            session.close()
+            refused[engine.name] = f"{engine.title} failed under load: {error}"
+            continue
         choice = EngineChoice(
             engine=engine.name,
             precision=precision,
@@ -227,20 +232,26 @@ def measure(session: Session, sample_nhwc: PixelsHWC, lanes: int) -> tuple[float
 
 def _slice(session: Session, sample_nhwc: PixelsHWC, lanes: int, length_s: float) -> tuple[float, float]:
     took_s: list[list[float]] = [[] for _ in range(lanes)]
+    failures: list[Exception] = []
     until = time.perf_counter() + length_s
 
     def call(mine: list[float]) -> None:
         now = time.perf_counter()
-        while not mine or now < until:
-            session.run(sample_nhwc)
-            before, now = now, time.perf_counter()
-            mine.append(now - before)
+        try:
+            while not mine or now < until:
+                session.run(sample_nhwc)
+                before, now = now, time.perf_counter()
+                mine.append(now - before)
+        except Exception as error:  # noqa: BLE001 - raised again by the thread that measures
+            failures.append(error)
 
     callers = [threading.Thread(target=call, args=(mine,)) for mine in took_s]
     for caller in callers:
         caller.start()
     for caller in callers:
         caller.join()
+    if failures:
+        raise failures[0]
     per_s = sum(len(mine) / sum(mine) for mine in took_s)
     return statistics.median(t for mine in took_s for t in mine) * 1e3, per_s * len(sample_nhwc)
 

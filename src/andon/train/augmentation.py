@@ -76,7 +76,7 @@ def _move(x_bchw: Tensor, ranges: Ranges, config: AugmentConfig, generator: Gene
     cos, sin, aspect = torch.cos(turn), torch.sin(turn), width / height
     matrix = torch.zeros(count, 2, 3)
     matrix[:, 0, 0] = cos * zoom * stretch * mirror_x
-    matrix[:, 0, 1] = -sin * zoom / aspect
+    matrix[:, 0, 1] = -sin * zoom / aspect * mirror_y
     matrix[:, 0, 2] = shift_x
     matrix[:, 1, 0] = sin * zoom * aspect * mirror_x
     matrix[:, 1, 1] = cos * zoom / stretch * mirror_y

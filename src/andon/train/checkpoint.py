@@ -36,7 +36,7 @@ def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """
     try:
         with safe_open(path, framework="pt") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 - not a dict
             notes: dict[str, Any] = json.loads((file.metadata() or {})[_NOTES])
     except (OSError, SafetensorError, KeyError, json.JSONDecodeError) as error:
         raise BadData(f"the checkpoint {path} cannot be read: {error}") from error

@@ -142,7 +142,7 @@ class BudgetConfig:
     Attributes:
         epochs: passes over the train images; None: as many as show `images_seen` in all.
         images_seen: see `epochs`; at least 4 and at most 60 epochs come of it.
-        time_limit_s: the schedule is fitted into it; covers the whole command.
+        time_limit_s: of the whole command; the schedule is fitted into what setting up and packaging leave of it.
         patience: epochs without improvement on val after which it stops; 0: never.
     """
 
@@ -188,8 +188,21 @@ def check(config: TrainConfig) -> None:
     Raises:
         BadConfig: every one of them.
     """
-    if problems := [*_rates_out_of_range(config), *_numbers_out_of_range(config), *_size_out_of_range(config)]:
+    if problems := [
+        *_rates_out_of_range(config),
+        *_numbers_out_of_range(config),
+        *_size_out_of_range(config),
+        *_contradictions(config),
+    ]:
         raise BadConfig(problems)
+
+
+def _contradictions(config: TrainConfig) -> Iterator[str]:
+    """Settings that exclude each other."""
+    if config.method == "fit_head" and config.model.layers not in {"heads", "auto"}:
+        yield f"model.layers: {config.preset} fits only the head; for {config.model.layers} take --preset balanced"
+    if config.optimiser.name == "nesterov" and not config.optimiser.momentum:
+        yield "optimiser.momentum: nesterov needs more than 0"
 
 
 def _rates_out_of_range(config: TrainConfig) -> Iterator[str]:

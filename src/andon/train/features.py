@@ -4,8 +4,8 @@ import hashlib
 import json
 import logging
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator, Mapping, Sequence, Set
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -45,13 +45,14 @@ class FeatureCache:
         key = hashlib.sha256(hashlib.sha256(graph).digest() + rule).hexdigest()
         return cls(folder=cache_folder() / "features" / key[:32])
 
-    def load(self) -> dict[bytes, NDArray[np.float32]]:
-        """Everything cached; a broken file is passed over and computed again."""
+    def load(self, wanted: Set[bytes]) -> dict[bytes, NDArray[np.float32]]:
+        """What is cached of `wanted`; a broken file is passed over and computed again."""
         found: dict[bytes, NDArray[np.float32]] = {}
         for path in sorted(self.folder.glob("*.safetensors")):
             try:
                 part = load_file(path)
-                found.update(zip((bytes(key) for key in part["keys"]), part["features"], strict=True))
+                rows = zip((bytes(key) for key in part["keys"]), part["features"], strict=True)
+                found.update((key, row.copy()) for key, row in rows if key in wanted)
             except (SafetensorError, OSError, KeyError, ValueError) as error:
                 _LOG.warning("the feature cache file %s is broken and passed over: %s", path, error)
         return found
@@ -85,7 +86,6 @@ class Extractor:
     hashes: Mapping[str, str]
     progress: Progress
     mirrored_too: bool = False
-    engine_used: list[str] = field(default_factory=list)
 
     def embeddings(self, records: Sequence[ImageRecord]) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
         """Embeddings [N, D] of the images and, if asked for, of their mirror images.
@@ -94,9 +94,9 @@ class Extractor:
             BadData: an image that was readable before no longer is.
         """
         cache = FeatureCache.of(self.graph, self.spec)
-        known = cache.load()
         variants = (b"\0", b"\1") if self.mirrored_too else (b"\0",)
         keys = [bytes.fromhex(self.hashes[record.key]) for record in records]
+        known = cache.load({key + variant for key in keys for variant in variants})
         wanted = [number for number, key in enumerate(keys) if any(key + v not in known for v in variants)]
         if wanted:
             fresh = self._compute([records[number] for number in wanted], [keys[number] for number in wanted], variants)
@@ -111,7 +111,6 @@ class Extractor:
         cpus = available_cpus()
         first = self._pixels(records[0])[np.newaxis]
         name, session = fastest_session(self.graph, first, SessionOptions(lanes=cpus))
-        self.engine_used.append(name)
         self.progress.start(f"Computing features with {name}", len(records))
         found: dict[bytes, NDArray[np.float32]] = {}
 
@@ -177,11 +176,14 @@ def _try(
 ) -> tuple[Session, NDArray[np.float32], float] | str:
     if (reason := engine.available()) is not None:
         return reason
+    session: Session | None = None
     try:
         session = engine.open(graph, options)
         output = session.run(sample_nhwc)["embedding"]
         _, per_s = measure(session, sample_nhwc, options.lanes)
     except Exception as error:  # noqa: BLE001 - each engine's library fails in its own way; the others are tried
+        if session is not None:
+            session.close()
         return f"{type(error).__name__}: {error}"
     return session, output, per_s
 

@@ -19,7 +19,8 @@ from andon.train.material import Material, Run
 from andon.train.resolve import Prepared
 from andon.train.run_folder import Journal
 
-_RESERVE_SHARE, _RESERVE_MOST_S = 0.15, 30.0
+# What packaging takes, generously: in all, for each val image (torch and every engine), for each test image.
+_PACKAGING_S, _PROVING_S, _JUDGING_S = 8.0, 0.03, 0.01
 _REFIT_IMAGES, _REFIT_BATCH = 256, 16
 
 
@@ -46,7 +47,7 @@ def fine_tune(run: Run, prepared: Prepared, material: Material) -> str:
         multi_label=material.dataset.multi_label,
         score=_scorer(material),
         steps=(config.budget.epochs or 1) * -(-len(train_store) // batch_size),
-        deadline_s=_time_for_training(config, run.began),
+        deadline_s=_time_for_training(run, config, material),
     )
     rows: list[dict[str, float]] = []
     loop = Loop(
@@ -98,13 +99,14 @@ def _scorer(material: Material) -> Callable[[NDArray[np.float32]], dict[str, flo
     return score
 
 
-def _time_for_training(config: TrainConfig, began: float) -> float | None:
+def _time_for_training(run: Run, config: TrainConfig, material: Material) -> float | None:
     """What the time limit leaves for the loop: what was used so far and what packaging needs is taken off."""
     limit_s = config.budget.time_limit_s
     if limit_s is None:
         return None
-    reserve_s = min(_RESERVE_MOST_S, _RESERVE_SHARE * limit_s)
-    return max(1.0, limit_s - (time.monotonic() - began) - reserve_s)
+    splits = material.splits
+    packaging_s = _PACKAGING_S + _PROVING_S * len(splits["val"]) + _JUDGING_S * len(splits["test"])
+    return max(1.0, limit_s - (time.monotonic() - run.began) - min(limit_s / 2, packaging_s))
 
 
 def _some_batches(store: PixelStore) -> Iterator[torch.Tensor]:

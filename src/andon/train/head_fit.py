@@ -29,11 +29,12 @@ def fit_head_in_place(
 ) -> LinearHead:
     """Fits the head and puts it on `prepared.model`.
 
-    Where nothing else will train (`fit_head`), val takes part in the last fit, after it chose the regularisation.
+    Where nothing else will train (`fit_head`) and test is there to judge it, val takes part in the last fit, after it
+    chose the regularisation.
 
     Args:
         prepared: the network.
-        splits: train and val images.
+        splits: all images; train and val are fitted.
         targets: their classes, zeros and ones [N, C].
         hashes: key → content hash.
         progress: hears how far it is.
@@ -55,7 +56,7 @@ def fit_head_in_place(
         _rows(plain_nd[len(train) :], None if mirrored_nd is None else mirrored_nd[len(train) :], targets["val"]),
         multi_label=multi_label,
         balanced=config.loss.class_balance != "none",
-        include_val=config.method == "fit_head",
+        include_val=config.method == "fit_head" and bool(splits["test"]),
     )
     with torch.no_grad():
         prepared.model.head.weight.copy_(torch.from_numpy(head.weight_cd))

@@ -1,7 +1,8 @@
 """The training loop: fine-tunes a classifier with exact resume, a time limit and early stop.
 
 Everything random is a function of (seed, step), and the state that is saved is complete at every step, so a run that
-was killed and resumed goes the way an unbroken one would have gone.
+was killed and resumed goes the way an unbroken one would have gone. With a time limit the learning rate follows the
+clock, and two runs are never quite the same.
 """
 
 import logging
@@ -34,7 +35,7 @@ from andon.train.schedules import rate_factor
 SAVE_EVERY_S = 30.0
 _EVAL_BATCH = 64
 
-Score = Callable[[NDArray[np.float32]], dict[str, float]]  # probabilities [N, C] of val → figures, `loss` among them
+Score = Callable[[NDArray[np.float32]], dict[str, float]]  # logits [N, C] of val → figures, `loss` among them
 Listener = Callable[[dict[str, float]], None]
 
 
@@ -178,9 +179,9 @@ class Loop:
         pixels = torch.from_numpy(self.task.train.pixels(indices)).to(self.fabric.device)
         targets = self._targets[indices].to(self.fabric.device)
         _training_mode(self.model, self.config)
+        varied = augment(pixels, self.config.augment, generator)  # in full precision: places are not to be rounded
         with self.fabric.autocast():
-            logits = self.model(augment(pixels, self.config.augment, generator))
-            loss = self.loss(logits, targets).mean()
+            loss = self.loss(self.model(varied), targets).mean()
         value = float(loss.detach())
         if not math.isfinite(value):
             self._not_a_number(indices)

@@ -99,7 +99,7 @@ def gather(run: Run, config: TrainConfig) -> Material:
     dataset = open_dataset(request.data, task=config.task)
     hashes = content_hashes(dataset, progress)
     usable, set_aside = usable_images(dataset, hashes, config.data.conflicts, progress)
-    if request.resume and folder.split_file.exists():
+    if request.resume and folder.split_file.exists() and "dataset" in folder.facts():
         table = SplitTable.load(folder.split_file)
     else:
         table = split_dataset(usable, hashes, seed=config.data.split_seed)

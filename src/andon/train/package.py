@@ -15,7 +15,7 @@ from andon.core.manifest import SCHEMA, DatasetStamp, Decision, Manifest, ModelF
 from andon.core.progress import Progress
 from andon.core.records import ImageRecord
 from andon.core.settings import to_plain
-from andon.errors import GateFailed
+from andon.errors import BadData, BadImage, GateFailed
 from andon.export.bundle_writer import BundleContent, write_bundle
 from andon.export.onnx_graph import export_onnx
 from andon.export.parity import TOLERANCE_F32, Parity, compare
@@ -258,7 +258,11 @@ def _compare(session: Session, known: Iterator[NDArray[np.float32]], store: Pixe
 
 
 def _logits_of(session: Session, record: ImageRecord, spec: InputSpec) -> NDArray[np.float32]:
-    row: NDArray[np.float32] = session.run(prepare_image(read_image_bytes(record.path), spec)[np.newaxis])[OUTPUT][0]
+    try:
+        pixels = prepare_image(read_image_bytes(record.path), spec)
+    except BadImage as error:
+        raise BadData(f"{record.key} could be read before and cannot now: {error}") from error
+    row: NDArray[np.float32] = session.run(pixels[np.newaxis])[OUTPUT][0]
     return row
 
 

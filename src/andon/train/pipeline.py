@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from andon.train.resolve import Prepared
 
 _LIBRARIES = ("lightning_fabric", "onnx", "safetensors", "sklearn", "tensorboard", "timm", "torch", "torchvision")
-_RESERVE_SHARE, _RESERVE_MOST_S = 0.15, 30.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -120,8 +119,10 @@ def _say_plan(prepared: "Prepared", material: Material, progress: Progress) -> N
     counts = ", ".join(f"{len(material.splits[name])} {name}" for name in SPLITS)
     progress.say(
         f"{len(material.dataset.classes)} classes, {counts}; {config.model.arch} from {prepared.start.stamp.source} "
-        f"at {width}×{height}, preset {config.preset}"
+        f"at {width}×{height}, preset {config.preset}, {config.precision}"
     )
+    if config.method == "fit_head" and config.budget.time_limit_s:
+        progress.say(f"{config.preset} fits the head in one go: the time limit has nothing to act on")
 
 
 def _fit(run: Run, prepared: "Prepared", material: Material) -> str:

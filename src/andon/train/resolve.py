@@ -176,6 +176,7 @@ def _faster_precision(model: Classifier, size_wh: tuple[int, int]) -> Literal["f
     finally:
         probe.load_state_dict(kept)
         probe.zero_grad(set_to_none=True)
+        probe.cpu()
     return "bf16" if took["bf16"] < 0.9 * took["f32"] else "f32"
 
 

@@ -58,7 +58,7 @@ class Backbone:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BuildRequest:
-    """What to build: a network's name, the input size it is to take (None: its own), and dropout before the head."""
+    """What to build: a network's name, the input size it is to take (None: its own), and its stochastic depth."""
 
     name: str
     size_wh: tuple[int, int] | None = None

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from andon.core.manifest import Normalisation
+from andon.errors import BadConfig
 from andon.models.archs import Arch, Backbone, BuildRequest, Stage
 
 _LICENCE = "BSD-3-Clause"
@@ -37,6 +38,8 @@ def torchvision_arch(family: Family) -> Arch:
     def build(request: BuildRequest) -> Backbone:
         from torchvision import models
 
+        if request.drop_path:
+            raise BadConfig([f"model.drop_path: {request.name} has no stochastic depth; expected 0"])
         module = models.get_model(request.name, weights=None, **family.options)
         embedding_size = family.behead(module)
         return Backbone(

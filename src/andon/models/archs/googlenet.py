@@ -16,6 +16,6 @@ ARCH = torchvision_arch(
             Stage(module="inception5b", stride=32),
         ),
         head_prefixes=("fc", "aux1", "aux2"),
-        options={"aux_logits": False, "init_weights": True},
+        options={"aux_logits": False, "transform_input": True, "init_weights": True},
     )
 )

@@ -4,6 +4,7 @@ from collections.abc import Sequence, Set
 from typing import Any
 
 from andon.core.manifest import Normalisation
+from andon.errors import BadConfig
 from andon.models.archs import Arch, Backbone, BuildRequest, Stage
 
 # What some networks' lists of features call a module, and its real name: MViTv2, Twins; HRNet; MobileNetV5.
@@ -27,8 +28,14 @@ def _build(request: BuildRequest) -> Backbone:
     fixed = bool(published.get("fixed_input_size"))
     settings: dict[str, Any] = {"drop_path_rate": request.drop_path} if request.drop_path else {}
     if fixed and request.size_wh not in {None, (width, height)}:
-        settings["img_size"] = (request.size_wh[1], request.size_wh[0])  # transformers resize their position table
-    module = timm.create_model(request.name, pretrained=False, num_classes=0, **settings)
+        # The new network's position table has this size; weights with another one are refused.
+        settings["img_size"] = (request.size_wh[1], request.size_wh[0])
+    try:
+        module = timm.create_model(request.name, pretrained=False, num_classes=0, **settings)
+    except TypeError as error:
+        if not request.drop_path:
+            raise
+        raise BadConfig([f"model.drop_path: {request.name} has no stochastic depth; expected 0"]) from error
     head = published.get("classifier", ())
     return Backbone(
         module=module,
