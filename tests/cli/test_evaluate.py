@@ -199,3 +199,12 @@ def test_an_empty_part_of_the_frozen_split_is_said(photo_folder: Path) -> None:
     table.save(folder / "split.json")
     with pytest.raises(BadData, match="no photo of this data for test"):
         choose_images(replace(dataset, images=tuple(only_train)), hashes, manifest, folder, "test")
+
+
+def test_no_report_is_written_over(
+    trained: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    reports = [str(run_json(capsys, trained, data)[1]["report"]) for _ in range(3)]
+    assert len(set(reports)) == 3
+    assert all(Path(report).is_file() for report in reports)

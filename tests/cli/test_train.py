@@ -155,3 +155,8 @@ def test_killed_while_packaging_leaves_no_half_bundle(photo_folder: Path, tmp_pa
     assert main([*words, "--resume"]) == 0
     assert open_bundle(run / "model.andon").manifest.dataset.images["train"] == 23
     assert len(_figures(run)) == 1
+
+
+def test_a_usage_error_names_what_is_missing_in_json_too(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "somewhere", "--json"]) == 2
+    assert "--out" in json.loads(capsys.readouterr().out)["error"]

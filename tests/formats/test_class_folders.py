@@ -188,3 +188,13 @@ def test_folders_without_images_are_refused(tmp_path: Path) -> None:
 def test_a_file_is_no_class_folder(tmp_path: Path) -> None:
     with pytest.raises(BadData, match="not a folder"):
         read(picture(tmp_path / "1.jpg"), ReadOptions())
+
+
+@pytest.mark.parametrize("beside", ["masks", "annotations", "labels"])
+def test_a_further_folder_does_not_turn_images_and_masks_into_classes(tmp_path: Path, beside: str) -> None:
+    picture(tmp_path / beside / "pit" / "1.png", 9, "PNG")
+    (tmp_path / "run").mkdir()
+    dataset = pictures(tmp_path, ["images/pit/1.jpg", "images/good/1.jpg"])
+    assert dataset.classes == ("good", "pit")
+    assert codes(dataset) == ["not_read"]
+    assert "run" in dataset.problems[0].message

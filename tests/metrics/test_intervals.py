@@ -112,3 +112,13 @@ def test_a_mean_of_many_shares_is_surer_than_one() -> None:
 def test_plain_form_carries_a_reason_only_where_there_is_one() -> None:
     assert Interval(value=0.5, low=0.1, high=0.9).to_plain() == {"value": 0.5, "low": 0.1, "high": 0.9}
     assert Interval(value=None, reason="why").to_plain()["reason"] == "why"
+
+
+@pytest.mark.parametrize(("right", "images"), [(1, 2), (2, 12), (4, 6), (11, 12)])
+def test_what_was_seen_is_neither_impossible_nor_certain(right: int, images: int) -> None:
+    hits = np.arange(images) < right
+    resampled = np.concatenate([counts @ hits / images for counts in resampled_counts(images, seed=0, resamples=1000)])
+    found = around(right / images, resampled, images, share_bounds(right / images, images))
+    assert found.low is not None
+    assert found.high is not None
+    assert 0 < found.low < right / images < found.high < 1

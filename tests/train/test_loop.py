@@ -170,7 +170,7 @@ def test_time_limit_ends_in_the_middle_and_the_rate_has_fallen_by_then(
     loop = _loop(photo_folder, tmp_path, config, steps=100_000, deadline_s=1.0)
     state = loop.run()
     assert 3 < state.step < 20
-    assert "time limit of 1 s" in state.stopped
+    assert "1 s that the time limit leaves" in state.stopped
     assert loop.rows[-1]["step"] == state.step  # type: ignore[attr-defined]
     assert loop.optimiser.param_groups[0]["lr"] < 0.5 * config.optimiser.learning_rate
     assert (tmp_path / "best.ckpt").is_file()

@@ -349,3 +349,21 @@ def test_first_layers_stay_as_they_are_only_where_weights_were_given() -> None:
     assert layers("w.pth", "auto") == "3+"
     assert layers("none", "auto") == "all"
     assert layers("w.pth", "all") == "all"
+
+
+def test_a_run_inside_its_own_data_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    data = write_photos(tmp_path / "data", {"a": 3, "b": 3})
+    for out in (data, data / "sub" / "run"):
+        with pytest.raises(UserError, match="lies in the data folder"):
+            tiny_run(data, out, preset="fast")
+    assert sorted(path.name for path in data.iterdir()) == ["a", "b"]
+
+
+def test_a_model_from_a_table_is_named_like_the_table(tmp_path: Path) -> None:
+    data = write_photos(tmp_path / "data", {"a": 5, "b": 5})
+    rows = [f"{path.relative_to(data).as_posix()},{path.parent.name}" for path in sorted(data.rglob("*.png"))]
+    table = data / "first shift.csv"
+    table.write_text("path,label\n" + "\n".join(rows), encoding="utf-8")
+    result = tiny_run(table, tmp_path / "run", preset="fast")
+    with Predictor.open(result.bundle) as model:
+        assert model.manifest.name == "first-shift"

@@ -95,7 +95,8 @@ def _report(error: AndonError, words: Sequence[str]) -> int:
 def _unexpected(error: Exception, words: Sequence[str]) -> int:
     show = getattr(error, "show", None)
     if callable(show):  # click's usage errors: a wrong option or argument
-        _say_json({"error": str(getattr(error, "message", error)), "code": "usage"}, words)
+        full = getattr(error, "format_message", None)
+        _say_json({"error": full() if callable(full) else str(error), "code": "usage"}, words)
         show()
         return UserError.exit_code
     _say_json({"error": f"{type(error).__name__}: {error}", "code": "internal"}, words)

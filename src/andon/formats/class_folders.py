@@ -44,7 +44,7 @@ def read(path: Path, options: ReadOptions) -> Dataset:
     found = Found()
     images: list[ImageRecord] = []
     counts: dict[str, int] = {}
-    problems = _outside(top, _prefix(path, top), found)
+    problems = _outside(top, _prefix(path, top), found) + _not_read(path, top)
     for split, folder in _class_parents(top):
         problems += _outside(folder, _prefix(path, folder), found) if folder != top else []
         for class_folder in subfolders(folder):
@@ -67,12 +67,28 @@ def read(path: Path, options: ReadOptions) -> Dataset:
 
 
 def _top(path: Path) -> Path:
-    """`path`, or its `images` folder where that holds the classes and only annotations lie beside it."""
+    """`path`, or its `images` folder where that holds the classes and lies alone or beside annotations."""
     folders = {folder.name.lower(): folder for folder in subfolders(path)}
     images = folders.pop(_IMAGES_FOLDER, None)
-    if images is None or not folders.keys() <= _BESIDE_IMAGES:
+    if images is None or (folders and not folders.keys() & _BESIDE_IMAGES):
         return path
     return images if any(holds_images(folder) for folder in subfolders(images)) else path
+
+
+def _not_read(path: Path, top: Path) -> list[Problem]:
+    """Folders beside `images` that are neither it nor its annotations."""
+    if top == path:
+        return []
+    others = [
+        folder.name for folder in subfolders(path) if folder.name.lower() not in {top.name.lower(), *_BESIDE_IMAGES}
+    ]
+    if not others:
+        return []
+    return [
+        Problem(
+            code="not_read", message=f"the classes lie in {top.name}; not read beside it: {listed(others, first=3)}"
+        )
+    ]
 
 
 def _class_parents(top: Path) -> list[tuple[SplitName | None, Path]]:

@@ -103,6 +103,10 @@ def around(value: float, resampled: Floats, images: int, bounds: tuple[float, fl
     low, high = np.quantile(known, (tail, 1.0 - tail))
     if bounds is not None:
         low, high = min(low, bounds[0]), max(high, bounds[1])
+        if low <= 0 < value:  # what was seen once cannot be impossible, whatever a resample left out
+            low = bounds[0]
+        if value < 1 <= high:
+            high = bounds[1]
     return _ordered(value, float(low), float(high))
 
 

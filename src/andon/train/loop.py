@@ -147,7 +147,9 @@ class Loop:
             self._step()
             self.state.elapsed_s = time.monotonic() - began
             if self._out_of_time():
-                self.state.stopped = f"the time limit of {self.task.deadline_s:.0f} s is used up"
+                self.state.stopped = (
+                    f"the {self.task.deadline_s:.0f} s that the time limit leaves for training are used up"
+                )
             if self._epoch_is_over():
                 self._end_epoch()
             if time.monotonic() - self._saved_at > SAVE_EVERY_S:

@@ -1,7 +1,7 @@
 """The data of a run: opened, freed of what cannot be used, split and frozen."""
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -62,8 +62,9 @@ class Run:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Material:
-    """The data of a run: usable, split and frozen."""
+    """The data of a run: usable, split and frozen; `name` is the folder's or the table's."""
 
+    name: str
     dataset: Dataset
     hashes: dict[str, str]
     table: SplitTable
@@ -73,7 +74,7 @@ class Material:
     @property
     def stamp(self) -> DatasetStamp:
         """Which data this is, by content."""
-        return dataset_stamp(self.dataset, self.hashes, self.table, self.splits)
+        return replace(dataset_stamp(self.dataset, self.hashes, self.table, self.splits), name=self.name)
 
     def targets(self, split: SplitName) -> NDArray[np.float32]:
         """Zeros and ones [N, C] of a split's images."""
@@ -108,7 +109,14 @@ def gather(run: Run, config: TrainConfig) -> Material:
     for problem in problems:
         progress.say(f"note: {problem.message}")
     splits = split_records(usable, hashes, table)
-    material = Material(dataset=usable, hashes=hashes, table=table, splits=splits, problems=problems)
+    material = Material(
+        name=(request.data.resolve().stem if request.data.is_file() else usable.root.resolve().name),
+        dataset=usable,
+        hashes=hashes,
+        table=table,
+        splits=splits,
+        problems=problems,
+    )
     if request.resume:
         _refuse_other_data(run, material)
     return material

@@ -66,6 +66,8 @@ def train(request: TrainRequest, progress: Progress | None = None) -> TrainResul
     folder = RunFolder(request.out)
     config = folder.config() if request.resume else request.config
     check(config)
+    if request.data.is_dir() and request.out.resolve().is_relative_to(request.data.resolve()):
+        raise UserError(f"--out {request.out} lies in the data folder {request.data}; give a folder outside it")
     if not request.resume:
         folder.begin(config, request.command)
     listener = Logged(progress or Silent(), folder.log_file)

@@ -1,5 +1,6 @@
 """`andon evaluate`."""
 
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -74,7 +75,7 @@ def evaluate(  # noqa: PLR0913 - one parameter for each flag
             seed=seed,
         )
         context = replace(_context(predictor, chosen, file, data), problems=(*dataset.problems, *problems))
-    folder = out or Path(f"{manifest.name}-{manifest.version}-{chosen.split}")
+    folder = out or _free_folder(f"{manifest.name}-{manifest.version}-{chosen.split}")
     page = write_report(folder, evaluation, context)
     result = {
         "model": {"name": manifest.name, "version": manifest.version},
@@ -121,6 +122,12 @@ def _context(predictor: "Predictor", chosen: "Chosen", bundle: Path, data: Path)
         notes=chosen.notes,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
     )
+
+
+def _free_folder(name: str) -> Path:
+    """A folder of that name, numbered where one is there already: no report is ever written over."""
+    numbered = (Path(name if number == 1 else f"{name}-{number}") for number in count(1))
+    return next(folder for folder in numbered if not folder.exists())
 
 
 def _as_text(evaluation: "Evaluation", said: str, page: Path) -> str:

@@ -13,6 +13,10 @@ import typer
 from andon.cli.output import JsonFlag, emit, progress
 from andon.errors import BadConfig
 
+_LEARNED_FROM = {
+    "train": ("warning: the model learned from these very photos; none was left to test it with",),
+    "val": ("warning: training was steered by these photos; none was left to test it with",),
+}
 _UNITS_S = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
 
@@ -80,6 +84,7 @@ def _summary(split: str, images: int, metrics: Mapping[str, object], bundle: Pat
     return "\n".join(
         [
             f"{figure} on {images} {split} images",
+            *_LEARNED_FROM.get(split, ()),
             f"bundle  {bundle}",
             f"report  {report}",
             f"next    andon serve {shlex.quote(str(bundle))}",
