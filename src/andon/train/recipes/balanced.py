@@ -5,9 +5,11 @@ from andon.train.recipes import Recipe
 
 
 def balanced() -> TrainConfig:
-    """Fits the head first, then fine-tunes all but the first layers for about 7,000 photos."""
+    """Fits the head first, then fine-tunes all but the first layers for about 7,000 photos, averaging
+    the weights."""
     return TrainConfig(
         preset="balanced",
+        average=0.99,
         model=ModelConfig(layers="auto"),
         loss=LossConfig(label_smoothing=0.05),
         augment=AugmentConfig(strength="medium"),
