@@ -5,8 +5,7 @@ from andon.train.recipes import Recipe
 
 
 def balanced() -> TrainConfig:
-    """Fits the head first, then fine-tunes all but the first layers for about 7,000 photos, averaging
-    the weights."""
+    """Fits the head first, then fine-tunes all but the first layers for about 7,000 photos; weights are averaged."""
     return TrainConfig(
         preset="balanced",
         average=0.99,
